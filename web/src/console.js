@@ -1,0 +1,1 @@
+// The console's islands: charts and live tables.
