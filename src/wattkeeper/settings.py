@@ -1,0 +1,157 @@
+"""Settings: one class, one file, and the environment on top of it.
+
+Order, last wins: the defaults below, `wattkeeper.toml`, environment variables `WATTKEEPER_<NAME>`,
+command-line options. Every field is described in docs/reference/settings.md, which a test holds to this file.
+"""
+
+import os
+import tomllib
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from wattkeeper.kernel.errors import WattkeeperError
+
+CONFIG_FILE = "wattkeeper.toml"
+CONFIG_VARIABLE = "WATTKEEPER_CONFIG"
+
+
+class SettingsError(WattkeeperError):
+    """A setting is unknown or has a value that cannot be used."""
+
+
+class Settings(BaseSettings):
+    """What an installation may choose. Every field has a default: none must be set to start."""
+
+    model_config = SettingsConfigDict(env_prefix="WATTKEEPER_", extra="forbid", frozen=True)
+
+    data_dir: Path = Field(
+        default=Path("data"),
+        description="Folder of everything kept: the ledger database, the readings store, the lock, the socket.",
+    )
+    ledger_url: str = Field(
+        default="",
+        description="Ledger database as an SQLAlchemy URL (`postgresql://...`); empty: SQLite in `data_dir`.",
+    )
+    readings_url: str = Field(
+        default="",
+        description="Catalogue of the readings store as a PostgreSQL URL; empty: embedded, in `data_dir`.",
+    )
+    readings_path: Path | None = Field(
+        default=None,
+        description="Folder of the readings store's Parquet files when the catalogue is in PostgreSQL.",
+    )
+    host: str = Field(
+        default="127.0.0.1",
+        description="Address the web server listens on. Loopback only until sign-in exists.",
+    )
+    port: int = Field(default=8645, ge=0, le=65535, description="TCP port of the web server; 0 takes a free one.")
+    language: Literal["zh", "en"] = Field(
+        default="zh", description="Language of pages and documents when the visitor has chosen none."
+    )
+    zone: str = Field(
+        default="Asia/Shanghai", description="Time zone of a site that is created without one (IANA name)."
+    )
+    currency: str = Field(default="CNY", description="Currency of a site that is created without one (ISO 4217).")
+    collect: bool = Field(default=True, description="Read meters while the server runs.")
+    history_days: int = Field(
+        default=70,
+        ge=0,
+        le=3660,
+        description="How far back a newly seen meter's load record is fetched, in days.",
+    )
+    live_seconds: int = Field(
+        default=60, ge=1, le=86400, description="Seconds between two readings of voltage, current and power."
+    )
+    commit_seconds: Decimal = Field(
+        default=Decimal(1),
+        gt=0,
+        le=60,
+        description="The longest that readings wait in memory before they are committed, in seconds.",
+    )
+    maintenance_minutes: int = Field(
+        default=30,
+        ge=1,
+        le=1440,
+        description="Minutes between two runs of the readings store's maintenance (merge, sort, expire).",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least severe log line that is written."
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="Log lines for people (`text`) or for machines (`json`)."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (pydantic's signature; no .env file is read)
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Options, then the environment, then the file."""
+        file = TomlConfigSettingsSource(settings_cls, config_file())
+        return init_settings, env_settings, file
+
+    @property
+    def ledger(self) -> str:
+        """The URL of the ledger database."""
+        return self.ledger_url or f"sqlite:///{self.data_dir / 'ledger.sqlite'}"
+
+
+def config_file() -> Path:
+    """The file that settings are read from: `$WATTKEEPER_CONFIG`, or `wattkeeper.toml` in this folder."""
+    return Path(os.environ.get(CONFIG_VARIABLE) or CONFIG_FILE)
+
+
+def load_settings(**options: Any) -> Settings:
+    """Settings from options, environment and file.
+
+    Raises:
+        SettingsError: the file is missing though named, is not TOML, or a value cannot be used.
+
+    """
+    path = config_file()
+    _check_file(path)
+    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        raise SettingsError(_sentence(error, path), hint="docs/reference/settings.md lists every setting.") from None
+
+
+def _check_file(path: Path) -> None:
+    if os.environ.get(CONFIG_VARIABLE) and not path.is_file():
+        raise SettingsError(f"{CONFIG_VARIABLE} names {path}, which is not a file.", hint="Correct it or unset it.")
+    if not path.exists():
+        return
+    try:
+        tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}.", hint="Mend that line; nothing was started.") from None
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}.", hint="Check its permissions.") from None
+
+
+def _sentence(error: ValidationError, path: Path) -> str:
+    """What is wrong, setting by setting, with where it was said."""
+    problems = []
+    for item in error.errors():
+        name = str(item["loc"][0]) if item["loc"] else "settings"
+        if item["type"] == "extra_forbidden":
+            problems.append(f"{path}: there is no setting `{name}`")
+            continue
+        variable = f"WATTKEEPER_{name.upper()}"
+        where = variable if variable in os.environ else str(path)
+        problems.append(f"`{name}` (from {where} or the command line) = {item['input']!r}: {item['msg']}")
+    return "; ".join(problems) + "."
