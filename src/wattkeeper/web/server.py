@@ -1,0 +1,28 @@
+"""The HTTP server around the application: uvicorn, which ends the live streams before it waits for connections."""
+
+import socket
+
+import uvicorn
+from fastapi import FastAPI
+
+
+class ConsoleServer(uvicorn.Server):
+    """A server that closes open event streams first: an open page must not hold the process."""
+
+    def __init__(self, application: FastAPI, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._application = application
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the live streams, then shut down as uvicorn does."""
+        self._application.state.live.close()
+        await super().shutdown(sockets)
+
+
+def build_server(application: FastAPI, *, host: str = "127.0.0.1", port: int = 8645) -> ConsoleServer:
+    """A server for `application`, not yet running: `await server.serve()` in the loop of the collector."""
+    config = uvicorn.Config(
+        application, host=host, port=port, log_level="warning", access_log=False, server_header=False,
+        timeout_graceful_shutdown=5,
+    )  # fmt: skip
+    return ConsoleServer(application, config)
