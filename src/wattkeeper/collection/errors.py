@@ -1,0 +1,27 @@
+"""What can go wrong between wanting a value and having it: each says what happened, to whom, and what to do."""
+
+from wattkeeper.kernel.errors import WattkeeperError
+
+
+class CollectionError(WattkeeperError):
+    """A reading could not be had; base of this room's errors."""
+
+
+class CollectorStopped(CollectionError):
+    """The collector is not running, so nothing can be read through it."""
+
+
+class UnknownMeter(CollectionError):
+    """The collector knows no such meter: it is not registered, or disabled, or has no enabled link."""
+
+
+class UnknownWord(CollectionError):
+    """A word on the command line names no quantity and no group of quantities."""
+
+
+class UnsupportedProtocol(CollectionError):
+    """No driver is installed for a meter's protocol."""
+
+
+class ReadFailed(CollectionError):
+    """A meter was asked and gave no usable answer."""

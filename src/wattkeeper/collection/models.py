@@ -1,0 +1,95 @@
+"""Tables of collection in the ledger database: plans, success counts, and how far the past has been fetched."""
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from wattkeeper.kernel.columns import Instant, Json
+from wattkeeper.kernel.database import Base
+
+
+class ReadingPlan(Base):
+    """Which quantities are read, of which meters, and when.
+
+    Reads are due at whole multiples of `every_seconds` since the site's civil midnight, plus `offset_seconds`,
+    plus up to `jitter_seconds` that differ from link to link so that not every link starts at once.
+    """
+
+    __tablename__ = "reading_plan"
+    __table_args__ = (
+        CheckConstraint("every_seconds > 0", name="reading_plan_period_positive"),
+        CheckConstraint("offset_seconds >= 0", name="reading_plan_offset_not_negative"),
+        CheckConstraint("jitter_seconds >= 0", name="reading_plan_jitter_not_negative"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    code: Mapped[str] = mapped_column(String(40), unique=True)
+    name: Mapped[str] = mapped_column(String(120))
+    quantities: Mapped[list[str]] = mapped_column(Json)
+    every_seconds: Mapped[int] = mapped_column(Integer)
+    offset_seconds: Mapped[int] = mapped_column(Integer, default=0)
+    jitter_seconds: Mapped[int] = mapped_column(Integer, default=0)
+    profile: Mapped[bool] = mapped_column(default=False)
+    """Whether gaps of these quantities are filled from the meter's load record."""
+    all_meters: Mapped[bool] = mapped_column(default=True)
+    """Whether the plan covers every enabled meter, or only those listed in `meters`."""
+    enabled: Mapped[bool] = mapped_column(default=True)
+    meters: Mapped[list["PlanMeter"]] = relationship(lazy="raise", cascade="all, delete-orphan")
+
+
+class PlanMeter(Base):
+    """A meter that a plan covers by name."""
+
+    __tablename__ = "plan_meter"
+
+    plan_id: Mapped[int] = mapped_column(ForeignKey("reading_plan.id", ondelete="CASCADE"), primary_key=True)
+    meter_id: Mapped[int] = mapped_column(ForeignKey("meter.id", ondelete="CASCADE"), primary_key=True, index=True)
+
+
+class ReadStatistic(Base):
+    """Success counts of one meter on one link in one hour; a link's own troubles stand under no meter."""
+
+    __tablename__ = "read_statistic"
+    __table_args__ = (
+        UniqueConstraint("hour", "link_id", "meter_id", name="read_statistic_once"),
+        Index("read_statistic_by_meter", "meter_id", "hour"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    hour: Mapped[datetime] = mapped_column(Instant)
+    link_id: Mapped[int] = mapped_column(ForeignKey("link.id", ondelete="CASCADE"))
+    meter_id: Mapped[int] = mapped_column(Integer)
+    """0 where no meter is to blame: the link was down."""
+    attempts: Mapped[int] = mapped_column(default=0)
+    reads: Mapped[int] = mapped_column(default=0)
+    first_time: Mapped[int] = mapped_column(default=0)
+    succeeded: Mapped[int] = mapped_column(default=0)
+    strays: Mapped[int] = mapped_column(default=0)
+    no_reply: Mapped[int] = mapped_column(default=0)
+    refused: Mapped[int] = mapped_column(default=0)
+    garbled: Mapped[int] = mapped_column(default=0)
+    link_down: Mapped[int] = mapped_column(default=0)
+
+
+class MeterProgress(Base):
+    """What the collector has learned about one meter and must still know after a restart."""
+
+    __tablename__ = "meter_progress"
+
+    meter_id: Mapped[int] = mapped_column(ForeignKey("meter.id", ondelete="CASCADE"), primary_key=True)
+    backfilled_until: Mapped[datetime | None] = mapped_column(Instant)
+    """The load record was fetched, or found not to exist any more, for every slot before this instant."""
+    clock_deviation_ms: Mapped[int | None] = mapped_column(Integer)
+    """The meter's clock minus ours when it was last read, in milliseconds."""
+    clock_read_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class UnsupportedQuantity(Base):
+    """A quantity that a meter answered it does not have (ERR b1, DL/T 645-2007 §7.1)."""
+
+    __tablename__ = "unsupported_quantity"
+
+    meter_id: Mapped[int] = mapped_column(ForeignKey("meter.id", ondelete="CASCADE"), primary_key=True)
+    quantity: Mapped[str] = mapped_column(String(80), primary_key=True)
+    refused_at: Mapped[datetime] = mapped_column(Instant)

@@ -1,0 +1,129 @@
+"""What the collector tells others: frozen values, published through the hub and returned to callers."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveReading:
+    """One value as it was just read; hub topic "reading" carries a list of these."""
+
+    meter_id: int
+    quantity: str
+    """Key of the quantity catalogue, such as `voltage_l1`."""
+    value: Decimal
+    unit: str
+    read_at: datetime
+    """When the meter answered, or the meter's own stamp where it gave one (aware UTC)."""
+    exchange_id: int
+    """The stored exchange (request and reply bytes) this value was decoded from."""
+
+
+class Presence(StrEnum):
+    """Whether a meter answers, as far as the collector knows."""
+
+    UNKNOWN = "unknown"
+    """Not asked yet since the start."""
+    ANSWERING = "answering"
+    FAILING = "failing"
+    """The last read failed, too few times in a row to call it silent."""
+    SILENT = "silent"
+    """Several reads in a row failed; it is asked ever more rarely until it answers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterState:
+    """How one meter fares; hub topic "meter" carries one whenever it changes."""
+
+    meter_id: int
+    link_id: int
+    presence: Presence
+    since: datetime | None
+    """When the present state began (aware UTC)."""
+    failures_in_a_row: int
+    last_success_at: datetime | None
+    last_failure_at: datetime | None
+    last_failure: str | None
+    """The sentence that says why the last failed read failed."""
+    next_attempt_at: datetime | None
+    """A silent meter is not asked before this instant, except by a person."""
+    clock_deviation: timedelta | None
+    """The meter's clock minus ours, positive when the meter is ahead."""
+    clock_read_at: datetime | None
+    unsupported: tuple[str, ...]
+    """Quantities this meter has said it does not have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkStatus:
+    """How one link fares; hub topic "link" carries one whenever it connects or is lost."""
+
+    link_id: int
+    code: str
+    url: str
+    connected: bool
+    since: datetime | None
+    error: str | None
+    meters: int
+    waiting_live: int
+    waiting_due: int
+    """Meters whose due read has not been done yet."""
+    backfilling: int
+    """Meters with known gaps that the load record may fill."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuccessRate:
+    """Reads of one link or meter over a period; a read is one request with its repetitions."""
+
+    link_id: int
+    meter_id: int | None
+    """None for a link's total."""
+    attempts: int
+    """Requests put on the wire, repetitions included."""
+    reads: int
+    """Reads that ended, well or badly."""
+    first_time: int
+    """Reads that succeeded on their first attempt."""
+    succeeded: int
+    strays: int
+    """Frames heard from another meter, or about something else than what was asked."""
+    failures: dict[str, int]
+    """Failed reads by reason: `no_reply`, `refused`, `garbled`, `link`."""
+
+    @property
+    def rate(self) -> float | None:
+        """Succeeded reads of all reads, 0 to 1; None when nothing was read."""
+        return self.succeeded / self.reads if self.reads else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectorOptions:
+    """How eagerly the collector works."""
+
+    history: timedelta = timedelta(days=70)
+    """How far back a newly seen meter's load record is fetched."""
+    live_every: timedelta = timedelta(seconds=60)
+    """Period of the "live" plan where the collector creates it (first start only)."""
+    commit_every: timedelta = timedelta(seconds=1)
+    """The longest that readings wait in memory before they are committed."""
+    commit_rows: int = 20_000
+    """Readings that are committed at once without waiting longer."""
+    reload_every: timedelta = timedelta(seconds=5)
+    """How often the registry and the plans are looked at for changes."""
+    gaps_every: timedelta = timedelta(minutes=5)
+    """How often the store is asked what is missing."""
+    statistics_every: timedelta = timedelta(seconds=10)
+    """How often success counts are written to the ledger database."""
+    clock_every: timedelta = timedelta(days=1)
+    """How often a meter's clock is read."""
+    unsupported_for: timedelta = timedelta(days=7)
+    """How long a quantity that the meter does not have is not asked for again."""
+    silent_after: int = 3
+    """Failed reads in a row that make a meter silent."""
+    first_back_off: timedelta = timedelta(seconds=30)
+    longest_back_off: timedelta = timedelta(minutes=15)
+    zone: str = "Asia/Shanghai"
+    """Zone of the clock of a meter that is not installed at a site yet."""
