@@ -1,1 +1,106 @@
-// The console's islands: charts and live tables.
+// The console's small behaviours; islands (charts, bus monitor) are loaded by the pages that have them.
+import { listen } from './live.js'
+
+const root = document.documentElement
+const each = (selector, act, within = document) => within.querySelectorAll(selector).forEach(act)
+
+function chooseTheme() {
+  const next = root.dataset.bsTheme === 'dark' ? 'light' : 'dark'
+  root.dataset.theme = root.dataset.bsTheme = next
+  document.cookie = `theme=${next}; path=/; max-age=31536000; samesite=lax`
+}
+
+function toggleNav(button) {
+  const open = document.getElementById('nav').classList.toggle('show')
+  button.setAttribute('aria-expanded', open)
+}
+
+document.addEventListener('click', event => {
+  const button = event.target.closest('[data-act]')
+  if (button?.dataset.act === 'theme') chooseTheme()
+  if (button?.dataset.act === 'nav') toggleNav(button)
+  if (button?.dataset.act === 'copy') navigator.clipboard?.writeText(button.dataset.text)
+  if (button?.dataset.act === 'print') print()
+  const row = event.target.closest('tr[data-href]')
+  if (row && !event.target.closest('a, button, input, label, summary') && !getSelection().toString()) location = row.dataset.href
+  each('details.menu[open]', menu => { if (!menu.contains(event.target)) menu.open = false })
+})
+
+document.addEventListener('keydown', event => {
+  const typing = event.target.closest('input, textarea, select')
+  if ((event.key === 'k' && (event.ctrlKey || event.metaKey)) || (event.key === '/' && !typing)) {
+    const search = document.getElementById('search')
+    if (search) { event.preventDefault(); search.focus(); search.select() }
+  }
+  if (event.key === 'Escape') each('details.menu[open]', menu => { menu.open = false })
+})
+
+// Pointing at an octet shows its field in the list beside it, and the reverse.
+for (const [kind, on] of [['mouseover', true], ['mouseout', false]]) {
+  document.addEventListener(kind, event => {
+    const part = event.target.closest('[data-part]')
+    if (!part) return
+    each(`[data-part="${part.dataset.part}"]`, same => same.classList.toggle('lit', on), part.closest('.frame'))
+  })
+}
+
+// Relative times go on ageing while the page is open.
+const ago = new Intl.RelativeTimeFormat(root.lang, { numeric: 'always', style: 'short' })
+function age(element) {
+  const seconds = (Date.parse(element.dateTime) - Date.now()) / 1000
+  const steps = [[60, 1, 'second'], [3600, 60, 'minute'], [86_400, 3600, 'hour'], [Infinity, 86_400, 'day']]
+  const [, size, unit] = steps.find(([limit]) => Math.abs(seconds) < limit)
+  const text = ago.format(Math.round(seconds / size), unit)
+  if (element.textContent !== text) element.textContent = text
+}
+const ageAll = () => each('time[data-age]', age)
+setInterval(ageAll, 5000)
+
+function show(element, text) {
+  if (!element || element.textContent === text) return
+  element.textContent = text
+  element.classList.remove('fresh')
+  requestAnimationFrame(() => element.classList.add('fresh'))
+}
+
+// Live values: the server sends text already formatted for this browser's language.
+function startReadings() {
+  const values = document.querySelector('[data-live-meter]')
+  if (!values) return
+  listen('readings', `meter:${values.dataset.liveMeter}`, readings => {
+    for (const { meter, quantity, text, at } of readings) {
+      const holder = document.querySelector(`[data-live-meter="${meter}"] [data-quantity="${quantity}"]`)
+      if (!holder) continue
+      show(holder.querySelector('[data-value]'), text)
+      const time = holder.querySelector('time')
+      if (time) { time.dateTime = at; age(time) }
+    }
+  })
+}
+
+function startTick() {
+  listen('connected', null, yes => { root.dataset.stream = yes ? 'open' : 'lost' })
+  listen('tick', 'tick', tick => {
+    root.dataset.stream = 'open'
+    for (const [name, text] of Object.entries(tick.texts)) each(`[data-tick="${name}"]`, element => show(element, text))
+    for (const [link, state] of Object.entries(tick.links)) {
+      each(`[data-link-state="${CSS.escape(link)}"]`, element => { element.dataset.state = state.state; show(element, state.text) })
+    }
+  })
+}
+
+let islands = null
+async function startIslands() {
+  if (document.querySelector('[data-chart]')) {
+    islands ??= import('./charts.js')
+    const { draw } = await islands
+    each('[data-chart]', draw)
+  }
+  if (document.querySelector('[data-monitor]')) (await import('./monitor.js')).start(listen)
+}
+
+document.addEventListener('htmx:after:swap', () => { ageAll(); startIslands() })
+startTick()
+startReadings()
+startIslands()
+ageAll()

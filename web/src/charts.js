@@ -1,0 +1,167 @@
+// Chart islands. Colours come from the page's own variables, so that light, dark and print agree with it.
+import { BarChart, HeatmapChart, LineChart } from 'echarts/charts'
+import { AriaComponent, DataZoomComponent, GridComponent, MarkAreaComponent, TooltipComponent, VisualMapComponent } from 'echarts/components'
+import { init, use } from 'echarts/core'
+import { CanvasRenderer } from 'echarts/renderers'
+
+use([BarChart, LineChart, HeatmapChart, GridComponent, TooltipComponent, DataZoomComponent, VisualMapComponent, MarkAreaComponent, AriaComponent, CanvasRenderer])
+
+const root = document.documentElement
+const drawn = new Map()
+const colour = name => getComputedStyle(root).getPropertyValue(name).trim()
+const language = root.lang
+const number = (value, digits) => new Intl.NumberFormat(language, { maximumFractionDigits: digits, minimumFractionDigits: digits }).format(value)
+
+// Content-Security-Policy forbids style attributes, so tooltips are built as elements with classes.
+function tip(title, lines) {
+  const box = document.createElement('div')
+  box.className = 'chart-tip'
+  box.appendChild(document.createElement('div')).textContent = title
+  for (const [label, value, kind] of lines) {
+    const line = box.appendChild(document.createElement('div'))
+    line.className = `chart-tip-line ${kind ?? ''}`
+    line.appendChild(document.createElement('span')).textContent = label
+    line.appendChild(document.createElement('b')).textContent = value
+  }
+  return box
+}
+
+// An instant in the site's civil time, as parts.
+function civil(zone) {
+  const format = new Intl.DateTimeFormat('en-GB', { timeZone: zone, year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' })
+  return instant => {
+    const part = Object.fromEntries(format.formatToParts(new Date(instant)).map(({ type, value }) => [type, value]))
+    return { day: `${part.year}-${part.month}-${part.day}`, time: `${part.hour}:${part.minute}`, slot: part.hour * 4 + Math.floor(part.minute / 15) }
+  }
+}
+
+const shortDay = day => `${Number(day.slice(5, 7))}/${Number(day.slice(8))}`
+
+function frame(element) {
+  const text = colour('--wk-muted')
+  return {
+    backgroundColor: 'transparent',
+    animation: false,
+    aria: { enabled: true, label: { description: element.getAttribute('aria-label') ?? '' } },
+    textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, color: text },
+    grid: { left: 8, right: 14, top: 30, bottom: 6, containLabel: true },
+    tooltip: {
+      trigger: 'axis', confine: true, borderWidth: 1, padding: 10,
+      backgroundColor: colour('--wk-surface'), borderColor: colour('--wk-line'), textStyle: { color: colour('--wk-text'), fontSize: 13 },
+      axisPointer: { lineStyle: { color: colour('--wk-line-strong') } },
+    },
+    categories: data => ({
+      type: 'category', data, axisTick: { show: false }, axisLine: { lineStyle: { color: colour('--wk-line') } },
+      axisLabel: { color: text, hideOverlap: true, fontSize: 12 },
+    }),
+    values: unit => ({
+      type: 'value', name: unit, nameTextStyle: { color: text, align: 'left' }, nameGap: 12,
+      axisLabel: { color: text, fontSize: 12 }, splitLine: { lineStyle: { color: colour('--wk-line') } },
+    }),
+    zoom: [
+      { type: 'inside', zoomOnMouseWheel: 'ctrl', moveOnMouseWheel: false },
+      { type: 'slider', height: 20, bottom: 8, borderColor: 'transparent', backgroundColor: 'transparent', fillerColor: colour('--wk-accent-wash'),
+        handleSize: '80%', handleStyle: { color: colour('--wk-surface'), borderColor: colour('--wk-accent') }, moveHandleSize: 0, textStyle: { color: 'transparent' },
+        dataBackground: { lineStyle: { color: colour('--wk-line-strong') }, areaStyle: { color: colour('--wk-line') } },
+        selectedDataBackground: { lineStyle: { color: colour('--wk-accent') }, areaStyle: { color: colour('--wk-accent-wash') } } },
+    ],
+  }
+}
+
+const take = value => (value === null ? null : Number(value))
+
+function curve(element, words, now, before) {
+  const at = civil(element.dataset.zone)
+  const base = frame(element)
+  const bars = now.resolution === 'day' || now.resolution === 'month'
+  const moments = now.starts.map(at)
+  const labels = moments.map(({ day, time }) => (bars ? shortDay(day) : `${shortDay(day)} ${time}`))
+  const values = (bars ? now.energy_kwh : now.power_kw).map(take)
+  const unit = bars ? 'kWh' : 'kW'
+  const oneDay = new Set(moments.map(({ day }) => day)).size <= 1
+  const axis = base.categories(oneDay ? moments.map(({ time }) => time) : labels)
+  if (!oneDay && !bars) axis.axisLabel.formatter = label => label.split(' ')[0]
+  const shape = bars ? { type: 'bar', barMaxWidth: 26, itemStyle: { borderRadius: [3, 3, 0, 0] } } : { type: 'line', showSymbol: false, lineStyle: { width: 1.6 }, areaStyle: { opacity: 0.1 }, connectNulls: false, sampling: 'lttb' }
+  const series = [{ ...shape, name: words.now, data: values, color: colour('--wk-accent'), z: 3 }]
+  if (before) {
+    const previous = (bars ? before.energy_kwh : before.power_kw).map(take).slice(0, values.length)
+    series.unshift({ type: bars ? 'bar' : 'line', name: words.before, data: previous, showSymbol: false, barMaxWidth: 26, color: colour('--wk-faint'), lineStyle: { width: 1.4, type: 'dashed' }, itemStyle: { borderRadius: [3, 3, 0, 0] } })
+  }
+  const zoomed = values.length > 120
+  return {
+    ...base, xAxis: axis, yAxis: base.values(unit), series,
+    grid: { ...base.grid, bottom: zoomed ? 40 : 6 },
+    dataZoom: zoomed ? base.zoom : [],
+    tooltip: { ...base.tooltip, formatter: points => {
+      const index = points[0].dataIndex
+      const estimated = now.status[index] === 'estimated'
+      const lines = points.map(point => [point.seriesName, point.value == null ? words.none : `${number(point.value, bars ? 2 : 3)} ${unit}`])
+      if (estimated) lines.push([words.estimated, '', 'muted'])
+      return tip(bars ? moments[index].day : `${moments[index].day} ${moments[index].time}`, lines)
+    } },
+  }
+}
+
+function heat(element, words, data) {
+  const at = civil(element.dataset.zone)
+  const base = frame(element)
+  const days = []
+  const cells = []
+  let top = 0
+  data.starts.forEach((start, index) => {
+    const { day, slot } = at(start)
+    if (days.at(-1) !== day) days.push(day)
+    const value = take(data.power_kw[index])
+    if (value === null) return
+    top = Math.max(top, value)
+    cells.push([slot, days.length - 1, value])
+  })
+  const slots = [...Array(96).keys()].map(slot => `${String(slot >> 2).padStart(2, '0')}:${String((slot % 4) * 15).padStart(2, '0')}`)
+  return {
+    ...base,
+    grid: { left: 8, right: 12, top: 8, bottom: 46, containLabel: true },
+    xAxis: { ...base.categories(slots), axisLabel: { color: colour('--wk-muted'), interval: index => index % 16 === 0, fontSize: 12 }, splitArea: { show: false } },
+    yAxis: { ...base.categories(days), inverse: true, axisLabel: { color: colour('--wk-muted'), fontSize: 12, formatter: shortDay, hideOverlap: true } },
+    visualMap: { min: 0, max: top || 1, orient: 'horizontal', left: 'center', bottom: 0, itemHeight: 160, itemWidth: 10, text: [`${number(top, 2)} kW`, '0'], textStyle: { color: colour('--wk-muted') }, inRange: { color: ['--wk-heat-0', '--wk-heat-1', '--wk-heat-2', '--wk-heat-3', '--wk-heat-4'].map(colour) } },
+    tooltip: { ...base.tooltip, trigger: 'item', formatter: ({ value }) => tip(`${days[value[1]]} ${slots[value[0]]}`, [[words.load, `${number(value[2], 3)} kW`]]) },
+    series: [{ type: 'heatmap', data: cells, progressive: 0, itemStyle: { borderWidth: 0 }, emphasis: { itemStyle: { borderColor: colour('--wk-text'), borderWidth: 1 } } }],
+  }
+}
+
+async function fetched(url) {
+  const response = await fetch(url, { headers: { accept: 'application/json' } })
+  if (!response.ok) throw new Error((await response.json()).detail)
+  return response.json()
+}
+
+async function option(element) {
+  const words = JSON.parse(element.dataset.words)
+  const [now, before] = await Promise.all([element.dataset.url, element.dataset.before].filter(Boolean).map(fetched))
+  element.classList.toggle('is-empty', !now.energy_kwh.some(value => value !== null))
+  return () => (element.dataset.chart === 'heat' ? heat(element, words, now) : curve(element, words, now, before))
+}
+
+export async function draw(element) {
+  const key = `${element.dataset.url} ${element.dataset.before ?? ''}`
+  const known = drawn.get(element)
+  if (known?.key === key) return
+  known?.chart?.dispose()
+  drawn.set(element, { key })
+  try {
+    const make = await option(element)
+    if (drawn.get(element)?.key !== key || !element.isConnected) return
+    const chart = init(element)
+    chart.setOption(make())
+    drawn.set(element, { key, chart, make })
+  } catch (problem) {
+    element.dataset.problem = problem.message
+  }
+}
+
+const sizes = new ResizeObserver(entries => entries.forEach(({ target }) => drawn.get(target)?.chart?.resize()))
+new MutationObserver(() => {
+  for (const [element, { chart, make }] of drawn) {
+    if (!element.isConnected) { chart?.dispose(); drawn.delete(element) } else if (chart) chart.setOption(make(), true)
+  }
+}).observe(root, { attributeFilter: ['data-bs-theme'] })
+document.querySelectorAll('[data-chart]').forEach(element => sizes.observe(element))
