@@ -1,0 +1,204 @@
+"""The ledger database: SQLite by default, PostgreSQL by URL, one code path.
+
+Sessions are synchronous and run in threads; the event loop never waits for one. Application code never
+calls ``commit``: a ``write()`` block is one transaction, committed at its end or rolled back by an exception.
+"""
+
+import enum
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, MetaData, String, create_engine, event, make_url
+from sqlalchemy import Enum as EnumColumn
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.pool import QueuePool
+
+from wattkeeper.kernel.columns import BigId, Instant
+from wattkeeper.kernel.errors import WattkeeperError
+
+_BUSY_SECONDS = 15
+
+
+class DatabaseError(WattkeeperError):
+    """The ledger database could not do its part."""
+
+
+class DatabaseUnavailable(DatabaseError):
+    """The ledger database cannot be opened or reached."""
+
+
+class DatabaseBusy(DatabaseError):
+    """Another writer held the ledger database for longer than we wait."""
+
+
+class SchemaTooNew(DatabaseError):
+    """The ledger database was written by a newer version of Wattkeeper; nothing was changed."""
+
+
+class Base(DeclarativeBase):
+    """The base of every table. Integers are 64-bit, datetimes are instants, enumerations are checked texts."""
+
+    metadata = MetaData(
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's declaration
+        int: BigId,
+        str: String(),
+        datetime: Instant(),
+        enum.Enum: EnumColumn(
+            enum.Enum,
+            native_enum=False,
+            create_constraint=True,
+            length=32,
+            values_callable=lambda members: [member.value for member in members],
+        ),
+    }
+
+
+class Database:
+    """The ledger database behind one URL: ``sqlite:////path/file.db`` or ``postgresql://user@host/name``."""
+
+    def __init__(self, url: str) -> None:
+        self.url = _normalised(url)
+        self._engine = _create_engine(self.url)
+        self._reader = _reading(self._engine)
+        self._writer = self._engine.execution_options(wattkeeper_writes=True)
+
+    @property
+    def is_postgresql(self) -> bool:
+        """Whether this is the large size."""
+        return self.url.get_backend_name() == "postgresql"
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A read-only session that sees one unmoving state of the database."""
+        with self._explained(), Session(self._reader, autoflush=False, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """One transaction: committed at the end of the block, rolled back when it raises."""
+        with self._explained(), Session(self._writer, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def create_schema(self) -> None:
+        """Create the tables of every imported model directly, for tests; an installation uses ``migrate``."""
+        with self._explained(), self._writer.begin() as connection:
+            Base.metadata.create_all(connection)
+
+    def migrate(self, *, scripts: Path | None = None) -> None:
+        """Bring the tables to this version, or raise SchemaTooNew. ``scripts`` is our own folder by default."""
+        from wattkeeper.migrations import runner  # noqa: PLC0415 - Alembic is slow to import, and only servers need it
+
+        with self._explained(), self._writer.begin() as connection:
+            runner.upgrade(connection, scripts=scripts)
+
+    def dispose(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            if (explained := _explain(error, self.url)) is None:
+                raise
+            raise explained from error
+
+
+def _normalised(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise DatabaseUnavailable(
+            "The database URL cannot be understood.",
+            hint="Write sqlite:////folder/wattkeeper.db or postgresql://user:password@host/name.",
+        ) from error
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        return parsed
+    if backend in {"postgresql", "postgres"}:
+        return parsed.set(drivername="postgresql+pg8000")
+    raise DatabaseUnavailable(
+        f"The ledger database cannot be a {backend} database.", hint="Use a sqlite: or postgresql: URL."
+    )
+
+
+def _create_engine(url: URL) -> Engine:
+    if url.get_backend_name() == "postgresql":
+        return create_engine(url, pool_pre_ping=True)
+    # Each thread has its own connection to a file; a database in memory lives in exactly one.
+    in_memory = url.database in {None, "", ":memory:"}
+    sizes: dict[str, Any] = (
+        {"pool_size": 1, "max_overflow": 0} if in_memory else {"pool_size": 8, "max_overflow": 32}
+    )
+    engine = create_engine(
+        url,
+        poolclass=QueuePool,
+        pool_timeout=_BUSY_SECONDS,
+        connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False},
+        **sizes,
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _reading(engine: Engine) -> Engine:
+    if engine.dialect.name == "postgresql":
+        return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    """Set what SQLite forgets between connections; the driver must not begin transactions on its own."""
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    # A bill that was issued or a command that was approved must survive a power cut, not only a crash.
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Take the write lock at the start: a transaction that reads first and writes later could not be kept."""
+    writes = connection.get_execution_options().get("wattkeeper_writes", False)
+    connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _explain(error: DBAPIError, url: URL) -> DatabaseError | None:
+    """The sentence for what an operator can mend; anything else is a fault of ours and stays as it is."""
+    text = str(error.orig)
+    where = url.render_as_string(hide_password=True)
+    if "database is locked" in text:
+        return DatabaseBusy(
+            f"Another program has held {where} for more than {_BUSY_SECONDS} seconds.",
+            hint="Try again, or look for a second server on the same folder.",
+        )
+    for sign, hint in _UNAVAILABLE.items():
+        if sign in text:
+            return DatabaseUnavailable(f"The ledger database {where} cannot be used: {text}.", hint=hint)
+    return None
+
+
+_UNAVAILABLE = {
+    "unable to open database file": "Check that the folder exists and that this user may write there.",
+    "readonly database": "Give this user the right to write the file and its folder.",
+    "file is not a database": "The file is damaged or something else; restore it from a backup.",
+    "disk image is malformed": "The file is damaged; restore it from a backup.",
+    "database or disk is full": "Free some space on the disk and try again.",
+    "Can't create a connection": "Check that the database server runs and can be reached.",
+    "password authentication failed": "Check the user and password in the database URL.",
+    "does not exist', 'R': 'InitPostgres'": "Create the database first.",
+}

@@ -1,0 +1,1 @@
+"""The ledger database's versions. They are applied by ``Database.migrate``."""
