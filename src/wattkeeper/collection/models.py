@@ -18,7 +18,7 @@ class ReadingPlan(Base):
 
     __tablename__ = "reading_plan"
     __table_args__ = (
-        CheckConstraint("every_seconds > 0", name="reading_plan_period_positive"),
+        CheckConstraint("every_seconds BETWEEN 1 AND 86400", name="reading_plan_period_within_a_day"),
         CheckConstraint("offset_seconds >= 0", name="reading_plan_offset_not_negative"),
         CheckConstraint("jitter_seconds >= 0", name="reading_plan_jitter_not_negative"),
     )
@@ -58,6 +58,7 @@ class ReadStatistic(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     hour: Mapped[datetime] = mapped_column(Instant)
+    """The beginning of the hour (UTC)."""
     link_id: Mapped[int] = mapped_column(ForeignKey("link.id", ondelete="CASCADE"))
     meter_id: Mapped[int] = mapped_column(Integer)
     """0 where no meter is to blame: the link was down."""
@@ -85,11 +86,12 @@ class MeterProgress(Base):
     clock_read_at: Mapped[datetime | None] = mapped_column(Instant)
 
 
-class UnsupportedQuantity(Base):
-    """A quantity that a meter answered it does not have (ERR b1, DL/T 645-2007 §7.1)."""
+class RefusedRequest(Base):
+    """A request that a meter answered with "no such data" (ERR b1, DL/T 645-2007 §7.1): not asked again soon."""
 
-    __tablename__ = "unsupported_quantity"
+    __tablename__ = "refused_request"
 
     meter_id: Mapped[int] = mapped_column(ForeignKey("meter.id", ondelete="CASCADE"), primary_key=True)
-    quantity: Mapped[str] = mapped_column(String(80), primary_key=True)
+    request: Mapped[str] = mapped_column(String(80), primary_key=True)
+    """The driver's own name of the request, such as a data identifier."""
     refused_at: Mapped[datetime] = mapped_column(Instant)

@@ -91,7 +91,7 @@ class SuccessRate:
     strays: int
     """Frames heard from another meter, or about something else than what was asked."""
     failures: dict[str, int]
-    """Failed reads by reason: `no_reply`, `refused`, `garbled`, `link`."""
+    """Failed reads by reason: `no_reply`, `refused`, `garbled`, `link_down`."""
 
     @property
     def rate(self) -> float | None:
@@ -103,27 +103,32 @@ class SuccessRate:
 class CollectorOptions:
     """How eagerly the collector works."""
 
-    history: timedelta = timedelta(days=70)
+    history_days: int = 70
     """How far back a newly seen meter's load record is fetched."""
-    live_every: timedelta = timedelta(seconds=60)
-    """Period of the "live" plan where the collector creates it (first start only)."""
-    commit_every: timedelta = timedelta(seconds=1)
+    live_seconds: int = 60
+    """Period of the plan of live values, where the collector creates it (first start only)."""
+    commit_seconds: float = 1.0
     """The longest that readings wait in memory before they are committed."""
     commit_rows: int = 20_000
-    """Readings that are committed at once without waiting longer."""
-    reload_every: timedelta = timedelta(seconds=5)
+    """As many readings are committed without waiting longer."""
+    reload_seconds: float = 5.0
     """How often the registry and the plans are looked at for changes."""
-    gaps_every: timedelta = timedelta(minutes=5)
+    gaps_seconds: float = 300.0
     """How often the store is asked what is missing."""
-    statistics_every: timedelta = timedelta(seconds=10)
+    statistics_seconds: float = 10.0
     """How often success counts are written to the ledger database."""
-    clock_every: timedelta = timedelta(days=1)
+    clock_hours: float = 24.0
     """How often a meter's clock is read."""
-    unsupported_for: timedelta = timedelta(days=7)
-    """How long a quantity that the meter does not have is not asked for again."""
+    refused_days: float = 7.0
+    """How long a meter is not asked again for what it said it does not have."""
+    retries: int = 2
+    """How often a due read that failed is tried again before the next one is due."""
+    retry_seconds: float = 5.0
+    """Pause before a due read that failed is tried again; other meters are read meanwhile."""
     silent_after: int = 3
     """Failed reads in a row that make a meter silent."""
-    first_back_off: timedelta = timedelta(seconds=30)
-    longest_back_off: timedelta = timedelta(minutes=15)
+    first_back_off_seconds: float = 30.0
+    """Pause after which a silent meter is tried again; it doubles with each failure."""
+    longest_back_off_seconds: float = 900.0
     zone: str = "Asia/Shanghai"
-    """Zone of the clock of a meter that is not installed at a site yet."""
+    """Zone of the clock of a meter that is not installed at a site yet (IANA name)."""
