@@ -1,0 +1,44 @@
+"""A bus on a serial port, through serialx."""
+
+import asyncio
+from typing import Any
+
+import serialx
+
+from wattkeeper.links.base import Link
+from wattkeeper.links.errors import LinkUnavailable, explain_serial_failure
+from wattkeeper.links.url import LinkUrl
+
+_PARITY = {"none": serialx.Parity.NONE, "even": serialx.Parity.EVEN, "odd": serialx.Parity.ODD}
+
+
+def port_configuration(url: LinkUrl) -> dict[str, Any]:
+    """What is asked of the port: the line settings, and that nobody else may hold it."""
+    return {
+        "baudrate": url.baud,
+        "byte_size": url.data,
+        "parity": _PARITY[url.parity],
+        "stopbits": serialx.StopBits(url.stop),
+        "exclusive": True,
+    }
+
+
+class SerialLink(Link):
+    """A serial port, held exclusively."""
+
+    async def open(self) -> None:
+        """Open and lock the port; raises LinkUnavailable, LinkPermission or LinkBusy."""
+        loop = asyncio.get_running_loop()
+        try:
+            self._transport, _ = await serialx.create_serial_connection(
+                loop, lambda: self, self.url.device, **port_configuration(self.url)
+            )
+        except OSError as error:
+            raise explain_serial_failure(self.url.device, self.url.settings, error) from error
+        except serialx.SerialException as error:
+            raise LinkUnavailable(f"{self.url.device} cannot do {self.url.settings}: {error}.") from error
+
+    async def _released(self, transport: asyncio.Transport) -> None:
+        """The port is free only when serialx has closed it in its thread."""
+        if isinstance(transport, serialx.BaseSerialTransport):
+            await transport.wait_closed()
