@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Backoff:
-    """The waits between attempts to open one link; times are the event loop's clock. [s]
+    """The waits between attempts to open one link.
 
-    The first loss is mended at once (gateways drop idle connections). Each further failure doubles
+    Times are seconds of the event loop's clock. The first loss is mended at once (gateways drop idle connections). Each further failure doubles
     the wait up to ``cap``. A link that then held for ``cap`` seconds starts afresh.
     """
 

@@ -111,7 +111,7 @@ class Bus:
 
     @property
     def retry_in(self) -> float:
-        """Seconds until a lost link is tried again; 0 when it is open or may be tried now. [s]"""
+        """Seconds until a lost link is tried again; 0 when it is open or may be tried now."""
         if self.state.connected:
             return 0.0
         return self._backoff.remaining(self._now())

@@ -7,9 +7,9 @@ through the bus unchanged.
 
 import errno
 import grp
-import os
 import socket
 import stat
+from pathlib import Path
 
 from wattkeeper.kernel.errors import WattkeeperError
 
@@ -18,11 +18,11 @@ class LinkError(WattkeeperError):
     """Something about a link or a conversation over it failed."""
 
 
-class BadLinkUrl(LinkError):
+class BadLinkUrl(LinkError):  # noqa: N818 -- what happened says more than "Error"
     """A link's address cannot be understood."""
 
 
-class LinkUnavailable(LinkError):
+class LinkUnavailable(LinkError):  # noqa: N818 -- what happened says more than "Error"
     """The port or host is absent or refuses us; ``retry_in`` seconds from now the bus tries again."""
 
     def __init__(self, message: str, *, hint: str | None = None, retry_in: float = 0.0) -> None:
@@ -38,11 +38,11 @@ class LinkBusy(LinkUnavailable):
     """The port exists, and another process holds it."""
 
 
-class LinkLost(LinkError):
+class LinkLost(LinkError):  # noqa: N818 -- what happened says more than "Error"
     """The link broke in the middle of a conversation, or was closed under it."""
 
 
-class NoReply(LinkError):
+class NoReply(LinkError):  # noqa: N818 -- what happened says more than "Error"
     """The link works and nobody answered, or not with a whole reply.
 
     Attributes:
@@ -129,7 +129,7 @@ def explain_tcp_failure(host: str, port: int, error: OSError) -> LinkUnavailable
 def _group_of(path: str) -> str:
     """The group that may use a device; ``dialout`` on Debian and its kin, ``uucp`` on Arch."""
     try:
-        device = os.stat(path)
+        device = Path(path).stat()
         if device.st_gid != 0 and device.st_mode & stat.S_IRGRP:
             return grp.getgrgid(device.st_gid).gr_name
     except (OSError, KeyError):

@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-from typing import cast
 
 from wattkeeper.links.base import Link
 from wattkeeper.links.errors import explain_tcp_failure
@@ -24,7 +23,7 @@ class TcpLink(Link):
                 transport, _ = await loop.create_connection(lambda: self, self.url.host, self.url.port)
         except OSError as error:  # TimeoutError and gaierror are kinds of it
             raise explain_tcp_failure(self.url.host, self.url.port, error) from error
-        self._transport = cast("asyncio.Transport", transport)
+        self._transport = transport
         _notice_a_silent_death(transport.get_extra_info("socket"))
 
 

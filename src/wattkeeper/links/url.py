@@ -4,7 +4,7 @@
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Literal
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from wattkeeper.links.errors import BadLinkUrl
@@ -54,8 +54,8 @@ class LinkUrl:
     stop: int = 1
     timeout: float | None = None
 
-    @classmethod
-    def parse(cls, text: str) -> Self:
+    @staticmethod
+    def parse(text: str) -> "LinkUrl":
         """Understand a URL, or raise BadLinkUrl with a sentence and an example."""
         text = text.strip()
         if "://" not in text:
@@ -69,9 +69,9 @@ class LinkUrl:
             ) from None
         match parts.scheme.lower():
             case "serial":
-                base = cls("serial", device=_device(parts, text), baud=2400)
+                base = LinkUrl("serial", device=_device(parts, text), baud=2400)
             case "tcp":
-                base = cls("tcp", host=_host(parts, text), port=_port(port, text))
+                base = LinkUrl("tcp", host=_host(parts, text), port=_port(port, text))
             case other:
                 raise BadLinkUrl(
                     f"Links of the kind {other!r} are not known.",
@@ -96,11 +96,11 @@ class LinkUrl:
 
     @property
     def byte_time(self) -> float:
-        """Time of one byte on the wire; 0 where the baud rate is unknown. [s]"""
+        """Seconds one byte takes on the wire; 0 where the baud rate is unknown."""
         return 0.0 if self.baud is None else self.bits_per_byte / self.baud
 
     def with_baud(self, baud: int) -> "LinkUrl":
-        """The same place at another speed, as a scan tries them. [bit/s]"""
+        """The same place at another speed in bit/s, as a scan tries them."""
         return replace(self, baud=baud)
 
     def __str__(self) -> str:
