@@ -1,1 +1,5 @@
-"""TODO."""
+"""The command line: `wattkeeper --help`."""
+
+from wattkeeper.cli.main import main
+
+__all__ = ["main"]

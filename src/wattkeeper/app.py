@@ -1,0 +1,260 @@
+"""The composition root: the one place that wires the parts together and runs them as one process."""
+
+import asyncio
+import contextlib
+import hashlib
+import ipaddress
+import os
+import signal
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Self
+
+import structlog
+
+from wattkeeper import __version__
+from wattkeeper.billing.service import BillingService
+from wattkeeper.collection.engine import Collector
+from wattkeeper.collection.values import CollectorOptions
+from wattkeeper.kernel.database import Database
+from wattkeeper.kernel.errors import WattkeeperError
+from wattkeeper.kernel.hub import Hub
+from wattkeeper.kernel.ownership import FolderLock
+from wattkeeper.readings.service import IntervalService
+from wattkeeper.readings.store import ReadingsStore
+from wattkeeper.settings import Settings
+from wattkeeper.web.application import create_application
+from wattkeeper.web.server import ConsoleServer, build_server
+from wattkeeper.web.services import Services
+
+log = structlog.get_logger(__name__)
+
+DERIVE_SECONDS = 2.0
+"""How long appended readings wait for their intervals."""
+UNIX_PATH_BYTES = 108
+"""The room for a Unix socket's path, its closing zero included (`man 7 unix`)."""
+
+
+class CannotListen(WattkeeperError):
+    """The web server's address cannot be used."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The open stores of one data folder, and what works on them without a network."""
+
+    settings: Settings
+    lock: FolderLock
+    database: Database
+    store: ReadingsStore
+    intervals: IntervalService
+    billing: BillingService
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """Own the data folder and open both stores, bringing the ledger database to this version.
+
+        Raises:
+            WattkeeperError: the folder is in use, or a store is unusable or from a newer version.
+
+        """
+        lock = FolderLock.acquire(settings.data_dir)
+        try:
+            database = Database(settings.ledger)
+            database.migrate()
+            store = _open_store(settings)
+        except BaseException:
+            lock.release()
+            raise
+        return cls(
+            settings=settings,
+            lock=lock,
+            database=database,
+            store=store,
+            intervals=IntervalService(database, store),
+            billing=BillingService(database, store),
+        )
+
+    def close(self) -> None:
+        """Close both stores, then give the folder up."""
+        self.store.close()
+        self.database.dispose()
+        self.lock.release()
+
+
+def _open_store(settings: Settings) -> ReadingsStore:
+    if not settings.readings_url:
+        return ReadingsStore.open(settings.data_dir / "readings")
+    data_path = settings.readings_path or settings.data_dir / "readings"
+    return ReadingsStore.open(settings.readings_url, data_path=data_path)
+
+
+class Server:
+    """The running product: collection, derivation, maintenance and the web server over one set of parts."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self.hub = Hub()
+        self.collector = _collector(parts, self.hub) if parts.settings.collect else None
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """Ask the server to finish; `run` returns when it has."""
+        self._stop.set()
+
+    async def run(self, *, ready: Callable[[str], Awaitable[None] | None] | None = None) -> None:
+        """Serve until `stop`, Ctrl-C or SIGTERM; `ready` gets the URL once pages can be opened.
+
+        Raises:
+            CannotListen: the address is not loopback, or is taken.
+
+        """
+        with contextlib.ExitStack() as sockets:
+            listening = _listen(self.parts.settings, sockets)
+            url = _url(listening[0])
+            self.parts.lock.announce(url=url, socket=_socket_path(self.parts.settings))
+            async with _signals(self.stop), self._background():
+                web = self._web(listening)
+                serving = asyncio.create_task(web.serve(sockets=listening), name="web")
+                if ready is not None and (waiting := ready(url)) is not None:
+                    await waiting
+                await _first(serving, asyncio.create_task(self._stop.wait()))
+                web.should_exit = True
+                await serving
+
+    def _web(self, listening: list[socket.socket]) -> ConsoleServer:
+        services = Services(
+            database=self.parts.database,
+            store=self.parts.store,
+            hub=self.hub,
+            billing=self.parts.billing,
+            intervals=self.parts.intervals,
+            collector=self.collector,
+            version=__version__,
+            language=self.parts.settings.language,
+        )
+        host, port = listening[0].getsockname()[:2]
+        return build_server(create_application(services), host=host, port=port)
+
+    @contextlib.asynccontextmanager
+    async def _background(self) -> AsyncIterator[None]:
+        """Collection, derivation and maintenance, running for as long as the block does."""
+        if self.collector is not None:
+            await self.collector.start()
+        maintenance_seconds = self.parts.settings.maintenance_minutes * 60
+        tasks = [
+            asyncio.create_task(_repeat(self._derive, every=DERIVE_SECONDS), name="derive"),
+            asyncio.create_task(_repeat(self.parts.store.maintain, every=maintenance_seconds), name="maintain"),
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if self.collector is not None:
+                await self.collector.stop()
+
+    def _derive(self) -> None:
+        self.parts.intervals.derive_pending(datetime.now(UTC))
+
+
+def _collector(parts: Parts, hub: Hub) -> Collector:
+    settings = parts.settings
+    options = CollectorOptions(
+        history=timedelta(days=settings.history_days),
+        live_every=timedelta(seconds=settings.live_seconds),
+        commit_every=timedelta(seconds=float(settings.commit_seconds)),
+        zone=settings.zone,
+    )
+    return Collector(parts.database, parts.store, hub, options=options)
+
+
+async def _repeat(work: Callable[[], object], *, every: float) -> None:
+    """Run `work` in a thread every so many seconds; a failure is logged and tried again, never the end."""
+    while True:
+        await asyncio.sleep(every)
+        running = asyncio.create_task(asyncio.to_thread(work))
+        try:
+            await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait([running])  # a thread cannot be cancelled: let it finish before the stores close
+            raise
+        except Exception:
+            log.exception("background_work_failed", work=getattr(work, "__qualname__", str(work)))
+
+
+async def _first(*tasks: asyncio.Task[object] | asyncio.Task[None]) -> None:
+    """Wait for the first task to end; the others go on, except those that only wait."""
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+
+
+@contextlib.asynccontextmanager
+async def _signals(stop: Callable[[], None]) -> AsyncIterator[None]:
+    """Ctrl-C and SIGTERM ask for an orderly end; a second one is the operating system's own."""
+    loop = asyncio.get_running_loop()
+
+    def once(number: signal.Signals) -> None:
+        loop.remove_signal_handler(number)
+        stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, once, number)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+def _listen(settings: Settings, stack: contextlib.ExitStack) -> list[socket.socket]:
+    """The TCP socket people use, and the Unix socket the command line uses."""
+    _require_loopback(settings.host)
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    people = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
+    people.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        people.bind((settings.host, settings.port))
+    except OSError as error:
+        raise CannotListen(
+            f"The web server cannot listen on {settings.host}:{settings.port}: {error.strerror}.",
+            hint="Stop what uses that port, or choose another with --port (0 takes a free one).",
+        ) from None
+    command_line = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+    path = _socket_path(settings)
+    path.unlink(missing_ok=True)  # left by a process that died: the folder lock says that nobody uses it
+    command_line.bind(str(path))
+    path.chmod(0o600)
+    stack.callback(path.unlink, missing_ok=True)
+    return [people, command_line]
+
+
+def _require_loopback(host: str) -> None:
+    """Refuse to serve beyond this machine while there is no sign-in."""
+    try:
+        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise CannotListen(
+            f"The web server will not listen on {host}: this version has no sign-in and serves loopback only.",
+            hint="Leave `host` at 127.0.0.1; to look from elsewhere, forward the port over SSH.",
+        )
+
+
+def _socket_path(settings: Settings) -> Path:
+    """In the data folder; in the temporary folder where that path is longer than a Unix socket's may be."""
+    path = settings.data_dir.resolve() / "wattkeeper.sock"
+    if len(os.fsencode(path)) < UNIX_PATH_BYTES:
+        return path
+    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+    return Path(tempfile.gettempdir(), f"wattkeeper-{digest}.sock")
+
+
+def _url(people: socket.socket) -> str:
+    host, port = people.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

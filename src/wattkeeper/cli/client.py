@@ -1,0 +1,65 @@
+"""The command line's way to the server that owns a data folder: its API over its Unix socket."""
+
+from typing import Any
+
+import httpx2
+
+from wattkeeper.kernel.errors import WattkeeperError
+from wattkeeper.kernel.ownership import Owner, find_owner
+from wattkeeper.settings import Settings
+
+TIMEOUT_SECONDS = 300.0
+"""Long enough for an import of 50,000 rows."""
+
+
+class ServerRefused(WattkeeperError):
+    """The running server answered with a problem."""
+
+
+class ServerSilent(WattkeeperError):
+    """A process owns the data folder but does not answer."""
+
+
+def running_server(settings: Settings) -> Owner | None:
+    """The server that owns the data folder now, or None: then the command may open the stores itself.
+
+    Raises:
+        ServerSilent: the folder is owned by a process that has announced no socket.
+
+    """
+    owner = find_owner(settings.data_dir)
+    if owner is not None and owner.socket is None:
+        raise ServerSilent(
+            f"Process {owner.pid or 'unknown'} owns the data folder {settings.data_dir} but does not answer yet.",
+            hint="It may be starting or stopping: try again in a few seconds.",
+        )
+    return owner
+
+
+def ask(owner: Owner, method: str, path: str, **request: Any) -> httpx2.Response:
+    """Send one request to the server at `/api/v1{path}`.
+
+    Raises:
+        ServerRefused: it answered with a problem; the sentence is the server's.
+        ServerSilent: it could not be reached.
+
+    """
+    transport = httpx2.HTTPTransport(uds=str(owner.socket))
+    try:
+        with httpx2.Client(transport=transport, base_url="http://localhost", timeout=TIMEOUT_SECONDS) as client:
+            answer = client.request(method, f"/api/v1{path}", **request)
+    except httpx2.TransportError as error:
+        raise ServerSilent(
+            f"The server (process {owner.pid}) did not answer: {error}.", hint="Look at its log, or stop it."
+        ) from None
+    if answer.is_error:
+        raise ServerRefused(*_problem(answer))
+    return answer
+
+
+def _problem(answer: httpx2.Response) -> tuple[str, str | None]:
+    try:
+        problem = answer.json()
+    except ValueError:
+        return f"The server answered {answer.status_code} {answer.reason_phrase}.", None
+    return problem.get("detail") or problem.get("title") or str(answer.status_code), problem.get("hint")

@@ -1,0 +1,71 @@
+"""The commands, put together, and what becomes of their errors."""
+
+import sys
+from typing import Annotated
+
+import click
+import typer
+
+from wattkeeper import __version__
+from wattkeeper.cli import field, office, server
+from wattkeeper.cli.output import USER_ERRORS, errors, print_error
+
+INTERRUPTED = 130
+"""The shell's exit code for Ctrl-C."""
+
+app = typer.Typer(
+    name="wattkeeper",
+    help="Wattkeeper (电管家): reads electricity meters, keeps their data, bills it and explains it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+AT_THE_METER = "At the meter (needs no server)"
+THE_SERVER = "The server"
+THE_OFFICE = "Master data and bills"
+
+app.command("scan", rich_help_panel=AT_THE_METER)(field.scan)
+app.command("read", rich_help_panel=AT_THE_METER)(field.read)
+app.command("monitor", rich_help_panel=AT_THE_METER)(field.monitor)
+app.command("decode", rich_help_panel=AT_THE_METER)(field.decode)
+app.command("demo", rich_help_panel=THE_SERVER)(server.demo)
+app.command("serve", rich_help_panel=THE_SERVER)(server.serve)
+app.command("status", rich_help_panel=THE_SERVER)(server.status)
+app.command("template", rich_help_panel=THE_OFFICE)(office.template)
+app.command("import", rich_help_panel=THE_OFFICE)(office.import_registry)
+app.command("bill", rich_help_panel=THE_OFFICE)(office.bill)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"wattkeeper {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    """Wattkeeper (电管家): reads electricity meters, keeps their data, bills it and explains it."""
+
+
+def main() -> None:
+    """Run the command line: exit code 0 done, 1 a stated error, 2 wrong usage, 130 interrupted."""
+    try:
+        code = app(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        code = INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output left (`| head`): nothing more to say
+        code = 0
+    except USER_ERRORS as error:
+        print_error(error)
+        code = 1
+    except OSError as error:
+        errors.print(f"[bold red]error:[/] {error}")
+        code = 1
+    sys.exit(code)

@@ -1,0 +1,95 @@
+"""Commands about the server: run it, run the demo, ask how it does."""
+
+import asyncio
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+import uvloop
+
+from wattkeeper.app import Parts, Server
+from wattkeeper.cli.client import ask, running_server
+from wattkeeper.cli.output import console, print_json
+from wattkeeper.demo import DEMO_FOLDER, Demo
+from wattkeeper.kernel.ownership import find_owner
+from wattkeeper.settings import Settings, load_settings
+
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of everything kept.", show_default="data")]
+Port = Annotated[int | None, typer.Option("--port", help="TCP port of the pages; 0 takes a free one.", show_default="8645")]
+
+
+def serve(data_dir: DataDir = None, port: Port = None) -> None:
+    """Read the registered meters by plan and serve pages and API, until Ctrl-C."""
+    settings = load_settings(data_dir=data_dir, port=port)
+    configure_logs(settings)
+    parts = Parts.open(settings)
+    try:
+        _run(Server(parts))
+    finally:
+        parts.close()
+
+
+def _run(server: Server) -> None:
+    def ready(url: str) -> None:
+        console.print(f"Wattkeeper is at [bold]{url}[/]  (Ctrl-C stops it)", soft_wrap=True)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(server.run(ready=ready))
+
+
+def demo(
+    data_dir: Annotated[
+        Path, typer.Option("--data-dir", help="Folder of the demo's data; delete it to start afresh.")
+    ] = DEMO_FOLDER,
+    port: Port = None,
+) -> None:
+    """Start a simulated neighbourhood of meters and Wattkeeper reading it, until Ctrl-C."""
+    settings = load_settings(data_dir=data_dir, port=port, live_seconds=10, log_level="warning")
+    configure_logs(settings)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(Demo(settings, say=lambda line: console.print(line, soft_wrap=True)).run())
+
+
+def status(
+    data_dir: DataDir = None,
+    json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Say whether a server owns the data folder, where its pages are, and how collection does."""
+    settings = load_settings(data_dir=data_dir)
+    owner = find_owner(settings.data_dir)
+    if owner is None:
+        if json:
+            print_json({"running": False})
+        else:
+            console.print(f"No server runs on {settings.data_dir}. Start one with: wattkeeper serve", soft_wrap=True)
+        raise typer.Exit(code=3)  # LSB: "program is not running"
+    server = running_server(settings) or owner
+    overview = ask(server, "GET", "/overview").json()
+    if json:
+        print_json({"running": True, "pid": server.pid, "url": server.url, "overview": overview})
+        return
+    console.print(f"Running (process {server.pid}) at {server.url}", soft_wrap=True)
+    for name, value in overview.items():
+        if not isinstance(value, dict | list):
+            console.print(f"  {name.replace('_', ' ')}: {value}")
+
+
+def configure_logs(settings: Settings) -> None:
+    """Log lines on standard error, as `log_level` and `log_format` say."""
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    machine = settings.log_format == "json"
+    renderer = structlog.processors.JSONRenderer(ensure_ascii=False) if machine else structlog.dev.ConsoleRenderer()
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([structlog.processors.format_exc_info] if machine else []),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+    )

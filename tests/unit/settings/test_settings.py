@@ -1,0 +1,60 @@
+"""Settings: one class, one file, the environment on top, and a sentence for every mistake."""
+
+import pytest
+
+from wattkeeper.settings import SettingsError, load_settings
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("CONFIG", "PORT", "DATA_DIR", "LANGUAGE"):
+        monkeypatch.delenv(f"WATTKEEPER_{name}", raising=False)
+    return tmp_path
+
+
+def test_nothing_must_be_set():
+    settings = load_settings()
+    assert (settings.port, settings.host, settings.language) == (8645, "127.0.0.1", "zh")
+    assert settings.ledger == "sqlite:///data/ledger.sqlite"
+
+
+def test_option_beats_environment_beats_file_beats_default(empty_folder, monkeypatch):
+    (empty_folder / "wattkeeper.toml").write_text('port = 1000\nlanguage = "en"\nzone = "Asia/Urumqi"\n')
+    monkeypatch.setenv("WATTKEEPER_PORT", "2000")
+    monkeypatch.setenv("WATTKEEPER_LANGUAGE", "zh")
+    settings = load_settings(port=3000)
+    assert (settings.port, settings.language, settings.zone) == (3000, "zh", "Asia/Urumqi")
+
+
+def test_an_option_not_given_leaves_the_file_alone(empty_folder):
+    (empty_folder / "wattkeeper.toml").write_text("port = 1000\n")
+    assert load_settings(port=None).port == 1000
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param("port = = 1", "wattkeeper.toml is not valid TOML", id="not_toml"),
+        pytest.param("prot = 8645", "there is no setting `prot`", id="unknown_name"),
+        pytest.param("port = 99999", "`port` (from wattkeeper.toml or the command line) = 99999", id="bad_value"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named(empty_folder, text, said):
+    (empty_folder / "wattkeeper.toml").write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert said in caught.value.message
+    assert caught.value.hint
+
+
+def test_a_bad_environment_variable_is_named(monkeypatch):
+    monkeypatch.setenv("WATTKEEPER_PORT", "many")
+    with pytest.raises(SettingsError, match=r"`port` \(from WATTKEEPER_PORT"):
+        load_settings()
+
+
+def test_a_named_config_file_must_exist(monkeypatch):
+    monkeypatch.setenv("WATTKEEPER_CONFIG", "/nowhere/wattkeeper.toml")
+    with pytest.raises(SettingsError, match="/nowhere/wattkeeper.toml, which is not a file"):
+        load_settings()

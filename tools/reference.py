@@ -1,0 +1,88 @@
+"""Write the reference pages that the code itself knows: settings and command line.
+
+    uv run python tools/reference.py           # write docs/reference/{settings,cli}.md
+    uv run python tools/reference.py --check   # fail when they are not what the code says
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+import typer.main
+
+from wattkeeper.cli.main import app
+from wattkeeper.settings import Settings
+
+FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
+WRITTEN = "<!-- Written by tools/reference.py from the code; edit there. -->"
+
+
+def settings_page() -> str:
+    """Every setting: name, environment variable, default, meaning."""
+    lines = [
+        "# Settings",
+        "",
+        WRITTEN,
+        "",
+        "Last wins: the default, `wattkeeper.toml` in the working folder (or the file that `WATTKEEPER_CONFIG` names),",
+        "the environment variable, the command-line option. An unknown name or an unusable value stops the start with a",
+        "sentence that says where it was set.",
+        "",
+        "```toml",
+        "# wattkeeper.toml",
+        'data_dir = "/var/lib/wattkeeper"',
+        "port = 8645",
+        'language = "en"',
+        "```",
+        "",
+        "| setting | environment | default | meaning |",
+        "|---|---|---|---|",
+    ]
+    for name, field in Settings.model_fields.items():
+        default = f"`{field.default}`" if field.default not in ("", None) else "none"
+        lines.append(f"| `{name}` | `WATTKEEPER_{name.upper()}` | {default} | {field.description} |")
+    return "\n".join([*lines, ""])
+
+
+def cli_page() -> str:
+    """Every command's own help."""
+    root = typer.main.get_command(app)
+    assert isinstance(root, click.Group)
+    context = click.Context(root, info_name="wattkeeper")
+    lines = ["# Command line", "", WRITTEN, "", "Exit codes: 0 done, 1 a stated error, 2 wrong usage, 3 no server runs (`status`),", "130 interrupted.", ""]
+    for name in root.list_commands(context):
+        command = root.get_command(context, name)
+        assert command is not None
+        inner = click.Context(command, info_name=f"wattkeeper {name}")
+        lines += [f"## wattkeeper {name}", "", (command.help or "").strip(), "", "| | |", "|---|---|"]
+        for parameter in command.get_params(inner):
+            record = parameter.get_help_record(inner)
+            if record is not None:
+                lines.append(f"| `{record[0]}` | {record[1]} |".replace("|`", "| `"))
+            else:
+                lines.append(f"| `{(parameter.name or '').upper()}` | {getattr(parameter, 'help', '') or ''} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Write the pages, or with `--check` compare them."""
+    os.environ["COLUMNS"] = "200"
+    pages = {"settings.md": settings_page(), "cli.md": cli_page()}
+    stale = [name for name, text in pages.items() if not _same(FOLDER / name, text)]
+    if "--check" in sys.argv:
+        if stale:
+            sys.stderr.write(f"docs/reference: {', '.join(stale)} differ from the code; run tools/reference.py\n")
+        return 1 if stale else 0
+    for name in stale:
+        (FOLDER / name).write_text(pages[name], encoding="utf-8")
+    return 0
+
+
+def _same(path: Path, text: str) -> bool:
+    return path.exists() and path.read_text(encoding="utf-8") == text
+
+
+if __name__ == "__main__":
+    sys.exit(main())
