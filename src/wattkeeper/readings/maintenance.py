@@ -1,0 +1,104 @@
+"""Keeping the store small and quick while others read and write it.
+
+Every step is one DuckLake transaction: a kill leaves the state before or after it. Files left behind by a killed
+writer are no part of any snapshot, and are deleted once they are a day old.
+"""
+
+import contextlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import duckdb
+
+from wattkeeper.readings.batches import microseconds
+from wattkeeper.readings.lake import Lake
+from wattkeeper.readings.latest import LatestReadings
+from wattkeeper.readings.layout import TABLES
+from wattkeeper.readings.selection import instant
+
+_ORPHANS_AFTER = timedelta(days=1)
+# Files below the limit are merged; larger ones rest, or every run would rewrite the whole month.
+_SMALL_FILE = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Maintained:
+    """What a run of maintenance did."""
+
+    ran: bool
+    """False when another process was already at it."""
+    files_before: int = 0
+    files_after: int = 0
+    bytes_after: int = 0
+    postponed: tuple[str, ...] = ()
+    """Steps that gave way to a writer and will be done by the next run."""
+
+
+class Maintenance:
+    """The steps, in an order that each makes the next one cheaper."""
+
+    def __init__(self, lake: Lake, latest: LatestReadings) -> None:
+        self._lake = lake
+        self._latest = latest
+
+    def run(self, now: datetime, *, keep_exchanges: timedelta, keep_snapshots: timedelta) -> Maintained:
+        """Do all steps once; a step that meets a writer on the same rows gives way."""
+        with self._lake.guard.maintaining() as mine:
+            if not mine:
+                return Maintained(ran=False)
+            before, _ = self._files()
+            postponed = [
+                name for name, statement in self._steps(now, keep_exchanges) if not self._did(statement)
+            ]
+            if not self._checkpointed():
+                postponed.append("latest")
+            self._tidy(now, keep_snapshots)
+            after, size = self._files()
+            return Maintained(True, before, after, size, tuple(postponed))
+
+    def _steps(self, now: datetime, keep_exchanges: timedelta) -> list[tuple[str, str]]:
+        oldest = instant(microseconds(now - keep_exchanges))
+        steps = [("exchange retention", f"DELETE FROM lake.exchange WHERE began_at < {oldest}")]  # noqa: S608
+        for table in TABLES:
+            steps += [
+                (f"flush {table}", f"CALL ducklake_flush_inlined_data('lake', table_name => '{table}')"),
+                (
+                    f"rewrite {table}",
+                    f"CALL ducklake_rewrite_data_files('lake', '{table}', delete_threshold => 0.02)",
+                ),
+                (
+                    f"merge {table}",
+                    f"CALL ducklake_merge_adjacent_files('lake', '{table}', max_file_size => {_SMALL_FILE})",
+                ),
+            ]
+        return steps
+
+    def _did(self, statement: str) -> bool:
+        try:
+            with self._lake.reading() as cursor:
+                cursor.execute(statement)
+        except duckdb.TransactionException:
+            return False
+        return True
+
+    def _checkpointed(self) -> bool:
+        with contextlib.suppress(duckdb.TransactionException):
+            self._latest.checkpoint()
+            return True
+        return False
+
+    def _tidy(self, now: datetime, keep_snapshots: timedelta) -> None:
+        """Forget old snapshots, then their files; whoever still reads an older state has ``keep_snapshots`` for it."""
+        expiry = instant(microseconds(now - keep_snapshots))
+        orphans = instant(microseconds(now - _ORPHANS_AFTER))
+        with self._lake.reading() as cursor:
+            cursor.execute(f"CALL ducklake_expire_snapshots('lake', older_than => {expiry})")
+            cursor.execute(f"CALL ducklake_cleanup_old_files('lake', older_than => {expiry})")
+            cursor.execute(f"CALL ducklake_delete_orphaned_files('lake', older_than => {orphans})")
+
+    def _files(self) -> tuple[int, int]:
+        with self._lake.reading() as cursor:
+            count, size = cursor.execute(
+                "SELECT coalesce(sum(file_count), 0), coalesce(sum(file_size_bytes), 0) FROM ducklake_table_info('lake')"
+            ).fetchall()[0]
+        return int(count), int(size)

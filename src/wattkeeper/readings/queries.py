@@ -1,0 +1,191 @@
+"""What can be asked of the readings store; `store.ReadingsStore` adds what can be done to it."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+
+from wattkeeper.kernel.timerange import TimeRange
+from wattkeeper.readings.batches import microseconds
+from wattkeeper.readings.lake import Lake
+from wattkeeper.readings.layout import newest
+from wattkeeper.readings.schemas import (
+    CHANGE_SCHEMA,
+    EXCHANGE_SCHEMA,
+    INSTANT,
+    STORED_INTERVAL_SCHEMA,
+    STORED_READING_SCHEMA,
+    IntervalStatus,
+)
+from wattkeeper.readings.selection import chosen_ids, chosen_quantities, instant, within
+from wattkeeper.readings.versions import INTERVALS, READINGS, VersionedTable
+
+_TOLERANCE = timedelta(seconds=30)
+_DAY_SCHEMA = pa.schema(
+    [
+        ("point_id", pa.int64()),
+        ("day", pa.date32()),
+        ("energy", pa.decimal128(18, 4)),
+        ("intervals", pa.int64()),
+        ("estimated", pa.int64()),
+        ("without_energy", pa.int64()),
+    ]
+)
+_MISSING_SCHEMA = pa.schema([("meter_id", pa.int64()), ("start_at", INSTANT), ("end_at", INSTANT)])
+
+
+class StoreQueries:
+    """Queries over the current values, and over what was known at a past moment."""
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+
+    def readings(
+        self,
+        *,
+        meter_ids: Iterable[int] | None = None,
+        quantities: Iterable[str] | None = None,
+        period: TimeRange | None = None,
+        as_known_at: datetime | None = None,
+    ) -> pa.Table:
+        """Readings (STORED_READING_SCHEMA) in order of meter, quantity and time; None means all."""
+        condition = f"{chosen_ids('meter_id', meter_ids)} AND {chosen_quantities('quantity', quantities)}"
+        condition += f" AND {within('read_at', period)}"
+        return self._query(
+            f"FROM ({_known(READINGS, condition, as_known_at)}) ORDER BY meter_id, quantity, read_at",
+            STORED_READING_SCHEMA,
+        )
+
+    def versions_of(self, meter_id: int, quantity: str, read_at: datetime) -> pa.Table:
+        """Every version a reading ever had (STORED_READING_SCHEMA), the current one first, then the newest."""
+        moment = microseconds(read_at)
+        condition = f"meter_id = {int(meter_id)} AND {chosen_quantities('quantity', [quantity])} AND read_at = {instant(moment)}"
+        columns = ", ".join(STORED_READING_SCHEMA.names)
+        return self._query(
+            f"""
+            SELECT {columns} FROM (
+                SELECT {columns}, 0 AS place FROM lake.reading WHERE {condition}
+                UNION ALL SELECT {columns}, 1 FROM lake.reading_superseded WHERE {condition}
+            ) ORDER BY place, recorded_at DESC
+            """,  # noqa: S608  built from checked parts
+            STORED_READING_SCHEMA,
+        )
+
+    def exchange(self, exchange_id: int) -> dict[str, object] | None:
+        """The frames of one exchange as a mapping of EXCHANGE_SCHEMA, or None when it is past its retention."""
+        rows = self._query(
+            f"FROM lake.exchange WHERE exchange_id = {int(exchange_id)}", EXCHANGE_SCHEMA
+        ).to_pylist()
+        return rows[0] if rows else None
+
+    def intervals(
+        self,
+        *,
+        point_ids: Iterable[int] | None = None,
+        quantity: str = "active_energy_import",
+        period: TimeRange | None = None,
+        as_known_at: datetime | None = None,
+    ) -> pa.Table:
+        """Intervals (STORED_INTERVAL_SCHEMA) that start in the period, in order of point and time.
+
+        An interval with null energy is one that cannot be told; its status says why. Gaps have no interval.
+        """
+        condition = f"{chosen_ids('point_id', point_ids)} AND {chosen_quantities('quantity', [quantity])}"
+        condition += f" AND {within('start_at', period)}"
+        return self._query(
+            f"""
+            FROM ({_known(INTERVALS, condition, as_known_at)})
+            WHERE status & {IntervalStatus.WITHDRAWN.value} = 0 ORDER BY point_id, start_at
+            """,
+            STORED_INTERVAL_SCHEMA,
+        )
+
+    def energy_by_day(
+        self, point_ids: Iterable[int] | None, quantity: str, period: TimeRange, zone: ZoneInfo
+    ) -> pa.Table:
+        """Energy of each civil day: the sum of its intervals, how many there are, and how many are not measured."""
+        status = IntervalStatus
+        return self._query(
+            f"""
+            SELECT point_id, (start_at AT TIME ZONE '{zone.key}')::DATE AS day,
+                   coalesce(sum(energy), 0) AS energy, count(*) AS intervals,
+                   count(*) FILTER (energy IS NOT NULL AND status & {status.ESTIMATED.value} <> 0) AS estimated,
+                   count(*) FILTER (energy IS NULL) AS without_energy
+            FROM lake.interval
+            WHERE {chosen_ids("point_id", point_ids)} AND {chosen_quantities("quantity", [quantity])}
+              AND {within("start_at", period)} AND status & {status.WITHDRAWN.value} = 0
+            GROUP BY point_id, day ORDER BY point_id, day
+            """,  # noqa: S608  built from checked parts
+            _DAY_SCHEMA,
+        )
+
+    def missing_slots(
+        self, meter_ids: Iterable[int], quantity: str, period: TimeRange, step: timedelta
+    ) -> pa.Table:
+        """What should be there minus what is there: (meter_id, start_at, end_at), half-open, oldest first.
+
+        A slot is there when a reading lies within 30 s of its start; neighbouring missing slots are one range.
+        """
+        width = step // timedelta(microseconds=1)
+        edge = _TOLERANCE // timedelta(microseconds=1)
+        assert period.end is not None
+        first = -(-microseconds(period.start) // width)
+        last = -(-microseconds(period.end) // width)
+        meters = ", ".join(str(int(meter)) for meter in sorted(set(meter_ids))) or "NULL"
+        around = TimeRange(period.start - _TOLERANCE, period.end + _TOLERANCE)
+        return self._query(
+            f"""
+            WITH expected AS (
+                SELECT meter_id, slot FROM (SELECT unnest([{meters}])::BIGINT AS meter_id), range({first}, {last}) s(slot)
+            ),
+            present AS (
+                SELECT DISTINCT meter_id, (epoch_us(read_at) + {edge}) // {width} AS slot FROM lake.reading
+                WHERE meter_id IN (SELECT meter_id FROM expected) AND {chosen_quantities("quantity", [quantity])}
+                  AND {within("read_at", around)} AND (epoch_us(read_at) + {edge}) % {width} <= {2 * edge}
+            ),
+            missing AS (
+                SELECT meter_id, slot, slot - row_number() OVER (PARTITION BY meter_id ORDER BY slot) AS run
+                FROM expected ANTI JOIN present USING (meter_id, slot) WHERE meter_id IS NOT NULL
+            )
+            SELECT meter_id, make_timestamptz(min(slot) * {width}) AS start_at,
+                   make_timestamptz((max(slot) + 1) * {width}) AS end_at
+            FROM missing GROUP BY meter_id, run ORDER BY start_at, meter_id
+            """,  # noqa: S608  built from checked parts
+            _MISSING_SCHEMA,
+        )
+
+    def changed_meters(self, cursor: int) -> tuple[pa.Table, int]:
+        """What was appended after a cursor (CHANGE_SCHEMA), and the cursor to continue from; begin with 0.
+
+        The cursor is a ``recorded_at`` in microseconds. Writers commit one after another and each takes a later
+        ``recorded_at`` than all before it, so nothing can appear behind a cursor once handed out, also with
+        several writers on a PostgreSQL catalogue.
+        """
+        with self._lake.reading() as session:
+            new_cursor = newest(session, self._lake, "reading", "recorded_at")
+            if new_cursor <= cursor:
+                return CHANGE_SCHEMA.empty_table(), cursor
+            rows = session.execute(f"""
+                SELECT meter_id, quantity, min(read_at) AS start_at, max(read_at) AS end_at FROM lake.reading
+                WHERE recorded_at > {instant(cursor)} AND recorded_at <= {instant(new_cursor)}
+                GROUP BY meter_id, quantity ORDER BY meter_id, quantity
+            """)  # noqa: S608  built from checked parts
+            return rows.to_arrow_table().cast(CHANGE_SCHEMA), new_cursor
+
+    def _query(self, statement: str, schema: pa.Schema) -> pa.Table:
+        with self._lake.reading() as cursor:
+            return cursor.execute(statement).to_arrow_table().cast(schema)
+
+
+def _known(table: VersionedTable, condition: str, as_known_at: datetime | None) -> str:
+    """The rows of the current state, or of what was known at a moment."""
+    if as_known_at is None:
+        return f"SELECT * FROM lake.{table.name} WHERE {condition}"  # noqa: S608  built from checked parts
+    moment = instant(microseconds(as_known_at))
+    return f"""
+        SELECT * FROM lake.{table.name} WHERE {condition} AND recorded_at <= {moment}
+        UNION ALL
+        SELECT * EXCLUDE (superseded_at) FROM lake.{table.superseded}
+        WHERE {condition} AND recorded_at <= {moment} AND superseded_at > {moment}
+    """  # noqa: S608  built from checked parts

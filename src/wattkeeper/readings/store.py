@@ -1,0 +1,127 @@
+"""The readings store: versioned readings and intervals in a DuckLake, embedded or on a shared PostgreSQL catalogue.
+
+Calls are synchronous and may come from any thread. Nothing is ever overwritten; see `versions`.
+"""
+
+import time
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Self
+
+import duckdb
+import pyarrow as pa
+
+from wattkeeper.readings import batches, versions
+from wattkeeper.readings.lake import Lake
+from wattkeeper.readings.latest import LatestReadings
+from wattkeeper.readings.layout import newest, prepare
+from wattkeeper.readings.maintenance import Maintained, Maintenance
+from wattkeeper.readings.queries import StoreQueries
+from wattkeeper.readings.schemas import Appended
+from wattkeeper.readings.versions import INTERVALS, READINGS, VersionedTable
+
+_ATTEMPTS = 8
+
+
+class ReadingsStore(StoreQueries):
+    """Readings, intervals and exchanges of all meters; open it with `ReadingsStore.open`."""
+
+    def __init__(self, lake: Lake) -> None:
+        super().__init__(lake)
+        self._latest = LatestReadings(lake)
+        self._maintenance = Maintenance(lake, self._latest)
+
+    @classmethod
+    def open(cls, location: Path | str, *, data_path: Path | None = None) -> Self:
+        """Open or create a store: a folder, or a PostgreSQL URL and the folder of Parquet files all writers share.
+
+        Raises StoreBusy, StoreTooNew, StoreDamaged or StoreUnavailable.
+        """
+        if isinstance(location, str) and location.startswith("postgres"):
+            if data_path is None:
+                raise ValueError(
+                    "A readings store on PostgreSQL needs data_path, the folder its writers share."
+                )
+            lake = Lake.shared(location, data_path)
+        else:
+            lake = Lake.embedded(Path(location))
+        try:
+            prepare(lake)
+        except BaseException:
+            lake.close()
+            raise
+        return cls(lake)
+
+    def close(self) -> None:
+        """Give the store back; an embedded one may then be opened by another process."""
+        self._lake.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def append_readings(self, readings: pa.Table, now: datetime) -> Appended:
+        """Store a batch of READING_SCHEMA, whole or not at all, and say what became of it.
+
+        ``now`` becomes ``recorded_at``, raised where needed so that it strictly increases with each commit.
+        """
+        batch = batches.checked_readings(readings)
+        return self._append(READINGS, batch, now)
+
+    def append_intervals(self, intervals: pa.Table, now: datetime) -> Appended:
+        """Store a batch of INTERVAL_SCHEMA, whole or not at all."""
+        batch = batches.checked_intervals(intervals)
+        return self._append(INTERVALS, batch, now)
+
+    def append_exchanges(self, exchanges: pa.Table) -> int:
+        """Store the frames of exchanges (EXCHANGE_SCHEMA); returns how many."""
+        batch = batches.checked_exchanges(exchanges)
+        if batch.num_rows:
+            with self._lake.transaction() as cursor:
+                cursor.register("batch", batch)
+                cursor.execute("INSERT INTO lake.exchange SELECT * FROM batch")
+        return int(batch.num_rows)
+
+    def latest(
+        self, meter_ids: Iterable[int] | None = None, quantities: Iterable[str] | None = None
+    ) -> pa.Table:
+        """The newest reading of each meter and quantity (STORED_READING_SCHEMA)."""
+        return self._latest.read(meter_ids, quantities)
+
+    def maintain(
+        self,
+        now: datetime,
+        *,
+        keep_exchanges: timedelta = timedelta(days=90),
+        keep_snapshots: timedelta = timedelta(hours=1),
+    ) -> Maintained:
+        """Flush, merge, sort and tidy while others read and write; a kill at any point loses nothing."""
+        return self._maintenance.run(now, keep_exchanges=keep_exchanges, keep_snapshots=keep_snapshots)
+
+    def _append(self, table: VersionedTable, batch: pa.Table, now: datetime) -> Appended:
+        """One commit; tried again when maintenance moved the very rows a batch replaces."""
+        if not batch.num_rows:
+            return Appended(accepted=0, repeated=0, superseding=0)
+        distinct = versions.distinct_keys(batch, table)
+        for attempt in range(_ATTEMPTS):
+            try:
+                with self._lake.guard.writing():
+                    return self._commit(table, batch, now, distinct=distinct)
+            except duckdb.TransactionException:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                time.sleep(0.02 * 2**attempt)
+        raise AssertionError
+
+    def _commit(self, table: VersionedTable, batch: pa.Table, now: datetime, *, distinct: bool) -> Appended:
+        first, _ = versions.bounds(batch, table)
+        with self._lake.transaction() as cursor:
+            recorded = max(
+                newest(cursor, self._lake, name, "recorded_at") for name in (table.name, table.superseded)
+            )
+            fresh = distinct and first > newest(cursor, self._lake, table.name, table.time)
+            recorded_at = max(batches.microseconds(now), recorded + 1)
+            return versions.store(cursor, table, batch, recorded_at=recorded_at, fresh=fresh)
