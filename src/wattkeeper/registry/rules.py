@@ -1,0 +1,76 @@
+"""What values master data may have; the same for a form, the API and an import."""
+
+from decimal import Decimal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from wattkeeper.registry.errors import BadValue, RegisterOutOfRange
+
+_DLT645_DIGITS = 12
+_STORED_DECIMALS = 4
+_CODE_LENGTH = 64
+
+
+def checked_code(kind: str, code: str) -> str:
+    """A code without blanks around it; one line, not empty, at most 64 characters."""
+    trimmed = code.strip()
+    if not 0 < len(trimmed) <= _CODE_LENGTH or not trimmed.isprintable():
+        raise BadValue(
+            "code",
+            f"{code!r} cannot be the code of a {kind}.",
+            hint="Use 1 to 64 letters, digits or signs on one line.",
+        )
+    return trimmed
+
+
+def checked_zone(name: str) -> str:
+    """The name of a time zone of the IANA database."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise BadValue(
+            "zone",
+            f"There is no time zone {name!r}.",
+            hint="Use a name of the IANA database, such as Asia/Shanghai.",
+        ) from None
+    return name
+
+
+def checked_currency(code: str) -> str:
+    """A currency code of ISO 4217."""
+    if len(code) != 3 or not (code.isascii() and code.isalpha() and code.isupper()):  # noqa: PLR2004 - ISO 4217
+        raise BadValue(
+            "currency", f"{code!r} is not a currency.", hint="Use the code of ISO 4217, such as CNY."
+        )
+    return code
+
+
+def checked_address(protocol: str, address: str) -> str:
+    """A meter's address as its protocol writes it; twelve decimal digits for DL/T 645 (DL/T 645-2007 §5.2.2)."""
+    address = address.strip()
+    if not protocol.startswith("dlt645"):
+        return checked_code("meter", address)
+    if len(address) == _DLT645_DIGITS and address.isascii() and address.isdigit():
+        return address
+    hint = "Write the 12 digits of the meter's label."
+    if address.isascii() and address.isdigit() and len(address) < _DLT645_DIGITS:
+        hint = f"Write all 12 digits as text, with the zeros in front: {address.zfill(_DLT645_DIGITS)}?"
+    elif "e+" in address.lower():
+        hint = "A spreadsheet turned it into a rounded number and digits are lost; format the column as text and type it again."
+    raise BadValue("address", f"The address of a DL/T 645 meter has 12 digits, not {address!r}.", hint=hint)
+
+
+def checked_register(value: Decimal, *, address: str, digits: int, decimals: int) -> Decimal:
+    """A register reading [kWh] that a display of so many digits can show."""
+    fits = value.is_finite() and 0 <= value < Decimal(10) ** digits
+    if not fits or value != round(value, _STORED_DECIMALS):
+        raise RegisterOutOfRange(value, address=address, digits=digits, decimals=decimals)
+    return value
+
+
+def checked_ratio(field: str, ratio: Decimal) -> Decimal:
+    """A CT or PT ratio: primary over secondary, such as 40 for 200/5."""
+    if not ratio.is_finite() or ratio <= 0 or ratio != round(ratio, _STORED_DECIMALS):
+        raise BadValue(
+            field, f"A ratio of {ratio} is impossible.", hint="Give primary over secondary: 40 for 200/5 A."
+        )
+    return ratio

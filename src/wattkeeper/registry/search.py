@@ -1,0 +1,151 @@
+"""The registry's SQL for the list of meters: search, sort and pages that stay quick at any depth.
+
+Pages go on from the last row seen (keyset), so a page costs the same wherever it is, and a meter that is added
+meanwhile neither repeats nor hides another.
+"""
+
+import base64
+import json
+from typing import Any
+
+from sqlalchemy import Select, and_, func, or_, select, tuple_
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.elements import ColumnElement
+
+from wattkeeper.registry.errors import BadValue
+from wattkeeper.registry.models import (
+    Account,
+    AccountPoint,
+    Area,
+    Customer,
+    Installation,
+    Link,
+    Meter,
+    MeteringPoint,
+)
+from wattkeeper.registry.values import MeterPage, MeterRow
+
+_MOST_ROWS = 1000
+_SORTS: dict[str, ColumnElement[str]] = {
+    "address": Meter.address.expression,
+    "model": Meter.model.expression,
+    "link": Link.code.expression,
+    "point": func.coalesce(MeteringPoint.code, ""),
+    "point_name": func.coalesce(MeteringPoint.name, ""),
+    "area": func.coalesce(Area.name, ""),
+    "account": func.coalesce(Account.code, ""),
+    "customer": func.coalesce(Customer.name, ""),
+}
+SORT_KEYS = tuple(_SORTS)
+"""What the list can be sorted by."""
+
+
+def find_meters(
+    session: Session,
+    *,
+    search: str,
+    link_id: int | None,
+    area_id: int | None,
+    sort: str,
+    descending: bool,
+    limit: int,
+    after: str | None,
+) -> MeterPage:
+    """A page of meters with the point, account and customer they serve now.
+
+    ``search`` is a part of the address, the point's code or name, the account's code or the customer's name;
+    ``area_id`` includes what lies below the area; ``after`` is the ``MeterPage.after`` of the page before.
+    """
+    if sort not in _SORTS:
+        raise BadValue(
+            "sort", f"The list cannot be sorted by {sort!r}.", hint=f"Use one of {', '.join(SORT_KEYS)}."
+        )
+    wanted = _filtered(search=search.strip(), link_id=link_id, area_id=area_id)
+    total = session.scalar(wanted.with_only_columns(func.count(), maintain_column_froms=True)) or 0
+    limit = min(max(limit, 1), _MOST_ROWS)
+    rows = session.execute(
+        _page(wanted, _SORTS[sort], descending=descending, after=after).limit(limit + 1)
+    ).all()
+    more = len(rows) > limit
+    page = rows[:limit]
+    return MeterPage(
+        rows=tuple(MeterRow(*row[:-1]) for row in page),
+        total=total,
+        after=_cursor(page[-1][-1], page[-1].id) if more else None,
+    )
+
+
+def _filtered(*, search: str, link_id: int | None, area_id: int | None) -> Select[Any]:
+    wanted: Select[Any] = (
+        select(
+            Meter.id,
+            Meter.address,
+            Meter.protocol,
+            Meter.model,
+            Meter.enabled,
+            Link.id,
+            Link.code,
+            Link.name,
+            MeteringPoint.id,
+            MeteringPoint.code,
+            MeteringPoint.name,
+            MeteringPoint.kind,
+            Area.id,
+            Area.name,
+            Account.id,
+            Account.code,
+            Customer.id,
+            Customer.name,
+        )
+        .join(Link, Link.id == Meter.link_id)
+        .outerjoin(Installation, and_(Installation.meter_id == Meter.id, Installation.valid_to.is_(None)))
+        .outerjoin(MeteringPoint, MeteringPoint.id == Installation.point_id)
+        .outerjoin(Area, Area.id == MeteringPoint.area_id)
+        .outerjoin(
+            AccountPoint, and_(AccountPoint.point_id == MeteringPoint.id, AccountPoint.valid_to.is_(None))
+        )
+        .outerjoin(Account, Account.id == AccountPoint.account_id)
+        .outerjoin(Customer, Customer.id == Account.customer_id)
+    )
+    if search:
+        searched = (Meter.address, MeteringPoint.code, MeteringPoint.name, Account.code, Customer.name)
+        wanted = wanted.where(or_(*(column.icontains(search, autoescape=True) for column in searched)))
+    if link_id is not None:
+        wanted = wanted.where(Meter.link_id == link_id)
+    if area_id is not None:
+        wanted = wanted.where(MeteringPoint.area_id.in_(_at_and_below(area_id)))
+    return wanted
+
+
+def _at_and_below(area_id: int) -> Select[tuple[int]]:
+    below = select(Area.id).where(Area.id == area_id).cte("below", recursive=True)
+    below = below.union(select(Area.id).where(Area.parent_id == below.c.id))
+    return select(below.c.id)
+
+
+def _page(
+    wanted: Select[Any], key: ColumnElement[str], *, descending: bool, after: str | None
+) -> Select[Any]:
+    wanted = wanted.add_columns(key)
+    if after is not None:
+        here, there = tuple_(key, Meter.id), tuple_(*_position(after))
+        wanted = wanted.where(here < there if descending else here > there)
+    if descending:
+        return wanted.order_by(key.desc(), Meter.id.desc())
+    return wanted.order_by(key, Meter.id)
+
+
+def _cursor(key: str, meter_id: int) -> str:
+    return base64.urlsafe_b64encode(json.dumps([key, meter_id]).encode()).decode()
+
+
+def _position(cursor: str) -> tuple[str, int]:
+    try:
+        key, meter_id = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+        if isinstance(key, str) and type(meter_id) is int:
+            return key, meter_id
+    except ValueError:
+        pass
+    raise BadValue(
+        "after", "This is not the mark of a page of meters.", hint="Start again from the first page."
+    )
