@@ -1,7 +1,7 @@
 """Write the reference pages that the code itself knows: settings and command line.
 
-    uv run python tools/reference.py           # write docs/reference/{settings,cli}.md
-    uv run python tools/reference.py --check   # fail when they are not what the code says
+uv run python tools/reference.py           # write docs/reference/{settings,cli}.md
+uv run python tools/reference.py --check   # fail when they are not what the code says
 """
 
 import os
@@ -50,7 +50,15 @@ def cli_page() -> str:
     root = typer.main.get_command(app)
     assert isinstance(root, click.Group)
     context = click.Context(root, info_name="wattkeeper")
-    lines = ["# Command line", "", WRITTEN, "", "Exit codes: 0 done, 1 a stated error, 2 wrong usage, 3 no server runs (`status`),", "130 interrupted.", ""]
+    lines = [
+        "# Command line",
+        "",
+        WRITTEN,
+        "",
+        "Exit codes: 0 done, 1 a stated error, 2 wrong usage, 3 no server runs (`status`),",
+        "130 interrupted.",
+        "",
+    ]
     for name in root.list_commands(context):
         command = root.get_command(context, name)
         assert command is not None
@@ -61,7 +69,9 @@ def cli_page() -> str:
             if record is not None:
                 lines.append(f"| `{record[0]}` | {record[1]} |".replace("|`", "| `"))
             else:
-                lines.append(f"| `{(parameter.name or '').upper()}` | {getattr(parameter, 'help', '') or ''} |")
+                lines.append(
+                    f"| `{(parameter.name or '').upper()}` | {getattr(parameter, 'help', '') or ''} |"
+                )
         lines.append("")
     return "\n".join(lines)
 
@@ -73,7 +83,9 @@ def main() -> int:
     stale = [name for name, text in pages.items() if not _same(FOLDER / name, text)]
     if "--check" in sys.argv:
         if stale:
-            sys.stderr.write(f"docs/reference: {', '.join(stale)} differ from the code; run tools/reference.py\n")
+            sys.stderr.write(
+                f"docs/reference: {', '.join(stale)} differ from the code; run tools/reference.py\n"
+            )
         return 1 if stale else 0
     for name in stale:
         (FOLDER / name).write_text(pages[name], encoding="utf-8")

@@ -238,7 +238,9 @@ class FrameReader:
         """The line went silent: report the half frame in the buffer, if any, and forget it."""
         buffer = self._buffer
         self._buffer, self._decided, self._broken_floor = b"", 0, 0
-        start = next((at for at in _beginnings(buffer, self.max_size) if len(buffer) - at > _SECOND_START), None)
+        start = next(
+            (at for at in _beginnings(buffer, self.max_size) if len(buffer) - at > _SECOND_START), None
+        )
         if start is None:
             return []
         half = buffer[start:]

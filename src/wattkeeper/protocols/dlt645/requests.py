@@ -1,0 +1,168 @@
+"""The requests of DL/T 645-2007, one function per control code (§7.1-7.2)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from wattkeeper.protocols.dlt645.errors import RequestError
+from wattkeeper.protocols.dlt645.frames import BROADCAST, WILDCARD, Frame, check_address
+
+__all__ = [
+    "BAUD_WORDS",
+    "Access",
+    "broadcast_time",
+    "change_baud",
+    "change_password",
+    "clear_demand",
+    "clear_events",
+    "clear_meter",
+    "freeze",
+    "identifier_bytes",
+    "load_record_tail",
+    "read",
+    "read_address",
+    "read_next",
+    "relay",
+    "write",
+    "write_address",
+]
+
+BAUD_WORDS = {600: 0x02, 1200: 0x04, 2400: 0x08, 4800: 0x10, 9600: 0x20, 19200: 0x40}
+"""Word Z of 17H and 040007xx: exactly one bit set."""
+RELAY_ACTIONS = {
+    "trip": 0x1A,
+    "close_allowed": 0x1B,
+    "close": 0x1C,
+    "alarm": 0x2A,
+    "alarm_off": 0x2B,
+    "keep_power": 0x3A,
+    "keep_power_off": 0x3B,
+}
+_IDENTIFIER = re.compile(r"[0-9A-Fa-f]{8}")
+_MAX_RECORDS = 99  # N is one BCD byte
+_MAX_SEQ = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who asks: password level PA, password P2P1P0 and operator code C3..C0, as people write them."""
+
+    level: int
+    password: str
+    operator: str = "00000000"
+
+    @property
+    def password_bytes(self) -> bytes:
+        """PA P0 P1 P2."""
+        return bytes([self.level]) + _digits(self.password, 3, "password")
+
+    def encode(self) -> bytes:
+        """PA P0 P1 P2 C0 C1 C2 C3."""
+        return self.password_bytes + _digits(self.operator, 4, "operator code")
+
+
+def identifier_bytes(di: str) -> bytes:
+    """DI0 DI1 DI2 DI3 of an identifier written DI3..DI0.
+
+    >>> identifier_bytes("00010000").hex()
+    '00000100'
+    """
+    if not _IDENTIFIER.fullmatch(di):
+        raise RequestError(f"{di!r} is not a data identifier: it has 8 hexadecimal digits, as 00010000.")
+    return bytes.fromhex(di)[::-1]
+
+
+def read(address: str, di: str, tail: bytes = b"") -> Frame:
+    """11H: read the data of one identifier; `tail` is what load records add (`load_record_tail`)."""
+    return Frame(check_address(address), 0x11, identifier_bytes(di) + tail)
+
+
+def read_next(address: str, di: str, seq: int) -> Frame:
+    """12H: the next piece of a long reply, `seq` 1..255."""
+    if not 1 <= seq <= _MAX_SEQ:
+        raise RequestError(f"A follow-up number is 1 to 255, not {seq}.")
+    return Frame(check_address(address), 0x12, identifier_bytes(di) + bytes([seq]))
+
+
+def load_record_tail(count: int, start: datetime | None = None) -> bytes:
+    """N, and mm hh DD MM YY when reading from a given time (appendix B)."""
+    if not 1 <= count <= _MAX_RECORDS:
+        raise RequestError(f"A request asks for 1 to {_MAX_RECORDS} load records, not {count}.")
+    tail = bytes.fromhex(f"{count:02d}")
+    return tail if start is None else tail + bytes.fromhex(start.strftime("%y%m%d%H%M"))[::-1]
+
+
+def read_address(address: str = WILDCARD) -> Frame:
+    """13H: whoever is alone on the line tells its address."""
+    return Frame(check_address(address), 0x13)
+
+
+def broadcast_time(local: datetime) -> Frame:
+    """08H: set every clock that is less than 5 minutes off; no reply. `local` is the meters' civil time."""
+    return Frame(BROADCAST, 0x08, _clock(local))
+
+
+def write(address: str, di: str, payload: bytes, *, access: Access) -> Frame:
+    """14H: write `payload` (wire order, without 33H)."""
+    return Frame(check_address(address), 0x14, identifier_bytes(di) + access.encode() + payload)
+
+
+def write_address(new_address: str) -> Frame:
+    """15H: give the one meter on the line (its programming key pressed) a new address."""
+    if "A" in check_address(new_address):
+        raise RequestError("A meter's own address has 12 digits and no wildcard.")
+    return Frame(WILDCARD, 0x15, bytes.fromhex(new_address)[::-1])
+
+
+def freeze(address: str, at: str = "99999999") -> Frame:
+    """16H: freeze at MMDDhhmm; 99DDhhmm monthly, 9999hhmm daily, 999999mm hourly, 99999999 now."""
+    if address != BROADCAST:
+        check_address(address)
+    return Frame(address, 0x16, _digits(at, 4, "freeze time MMDDhhmm"))
+
+
+def change_baud(address: str, baud: int) -> Frame:
+    """17H: another speed [bit/s], in effect after the reply."""
+    if baud not in BAUD_WORDS:
+        raise RequestError(f"{baud} bit/s is not a speed of the standard: {', '.join(map(str, BAUD_WORDS))}.")
+    return Frame(check_address(address), 0x17, bytes([BAUD_WORDS[baud]]))
+
+
+def change_password(address: str, di: str, *, old: Access, new: Access) -> Frame:
+    """18H: `di` is 04000Cnn of the password."""
+    return Frame(check_address(address), 0x18, identifier_bytes(di) + old.password_bytes + new.password_bytes)
+
+
+def clear_demand(address: str, *, access: Access) -> Frame:
+    """19H: clear the maximum demands."""
+    return Frame(check_address(address), 0x19, access.encode())
+
+
+def clear_meter(address: str, *, access: Access) -> Frame:
+    """1AH: clear energies, demands, events and freezes."""
+    return Frame(check_address(address), 0x1A, access.encode())
+
+
+def clear_events(address: str, di: str = "FFFFFFFF", *, access: Access) -> Frame:
+    """1BH: all events, or those of one family (DI0 = FF)."""
+    return Frame(check_address(address), 0x1B, access.encode() + identifier_bytes(di))
+
+
+def relay(address: str, action: str, *, access: Access, valid_until: datetime) -> Frame:
+    """1CH: trip, close, alarm or keep power; the meter drops it after `valid_until` (its own clock)."""
+    if action not in RELAY_ACTIONS:
+        raise RequestError(f"{action!r} is not a relay action: {', '.join(RELAY_ACTIONS)}.")
+    command = bytes([RELAY_ACTIONS[action], 0]) + _clock(valid_until)
+    return Frame(check_address(address), 0x1C, access.encode() + command)
+
+
+def _clock(at: datetime) -> bytes:
+    return bytes.fromhex(at.strftime("%y%m%d%H%M%S"))[::-1]
+
+
+def _digits(text: str, size: int, what: str) -> bytes:
+    if len(text) != 2 * size or not text.isdecimal() or not text.isascii():
+        raise RequestError(f"{text!r} is not a {what}: it has {2 * size} digits.")
+    return bytes.fromhex(text)[::-1]
