@@ -37,6 +37,9 @@ class WebBundleHook(BuildHookInterface[Any]):
         web = Path(self.root, "web")
         if not _wanted() or not (web / "package.json").exists():
             return
-        npm = _npm()
-        subprocess.run([*npm, "ci", "--ignore-scripts", "--no-fund", "--no-audit"], cwd=web, check=True)
-        subprocess.run([*npm, "run", "--silent", "build"], cwd=web, check=True)
+        for step in (["ci", "--ignore-scripts", "--no-fund", "--no-audit"], ["run", "--silent", "build"]):
+            if subprocess.run([*_npm(), *step], cwd=web, check=False).returncode != 0:
+                sys.exit(
+                    f"The web console could not be bundled: `npm {' '.join(step)}` failed in {web} (its words are above). "
+                    "Check the way to the npm registry, or set WATTKEEPER_SKIP_WEB=1 to work without pages and PDF."
+                )

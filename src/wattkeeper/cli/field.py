@@ -1,0 +1,176 @@
+"""Commands at the meter: find, read, listen, explain. None needs a server or a store."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from wattkeeper.cli.output import chinese, console, errors, print_error, print_json, print_table
+from wattkeeper.collection import fieldwork
+from wattkeeper.collection.drivers.dlt645 import quantity_of
+from wattkeeper.kernel.errors import WattkeeperError
+from wattkeeper.protocols.dlt645.explain import Explanation, explain
+
+LinkOption = Annotated[
+    str,
+    typer.Option(
+        "--link",
+        help="Where the meters are: serial:///dev/ttyUSB0, serial:///dev/ttyUSB0?baud=9600, or tcp://host:port.",
+        metavar="URL",
+    ),
+]
+JsonFlag = Annotated[bool, typer.Option("--json", help="For machines: one JSON object per line.")]
+
+
+class NothingFound(WattkeeperError):
+    """A scan heard no meter."""
+
+
+class NoFrame(WattkeeperError):
+    """There is nothing to decode."""
+
+
+def scan(
+    link: LinkOption,
+    baud: Annotated[list[int] | None, typer.Option("--baud", help="Try only this baud rate; may be repeated.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Find the meters on a link, and their baud rate."""
+    with _progress(quiet=json) as say:
+        found = asyncio.run(fieldwork.scan(link, bauds=baud or fieldwork.BAUDS, progress=say))
+    if not found:
+        raise NothingFound(
+            f"No meter answered on {link}.",
+            hint="Check A and B of the RS-485 pair (try them swapped), the meter's supply, and that nothing else uses the line.",
+        )
+    if json:
+        for meter in found:
+            print_json({"address": meter.address, "protocol": meter.protocol, "baud": meter.baud, "link": meter.url})
+        return
+    rows = [(meter.address, meter.protocol, meter.baud or "-", meter.url) for meter in found]
+    print_table(["meter", "protocol", "baud", "link"], rows, right=[2])
+
+
+def read(
+    link: LinkOption,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(help="energy, power, voltage, current ... or quantity keys such as active_energy_import_t1."),
+    ] = None,
+    meter: Annotated[
+        str | None, typer.Option("--meter", help="The meter's 12 digits; without it the only meter there is asked.")
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Read a meter now: values with units."""
+    values = asyncio.run(fieldwork.read_meter(link, address=meter, words=tuple(words or ("energy",))))
+    if json:
+        for value in values:
+            print_json(
+                {
+                    "meter": value.address,
+                    "quantity": value.quantity,
+                    "value": str(value.value),
+                    "unit": value.unit,
+                    "read_at": value.read_at.isoformat(),
+                }
+            )
+        return
+    zh = chinese()
+    rows = [(value.name_zh if zh else value.name_en, value.value, value.unit, value.quantity) for value in values]
+    print_table(["量", "值", "单位", "键"] if zh else ["quantity", "value", "unit", "key"], rows, right=[1])
+
+
+def monitor(link: LinkOption, json: JsonFlag = False) -> None:
+    """Show the frames on a link as they pass, without sending; Ctrl-C ends."""
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(_monitor(link, json=json))
+
+
+async def _monitor(link: str, *, json: bool) -> None:
+    if not json:
+        errors.print(f"Listening on {link}; Ctrl-C ends.", style="dim")
+    async for heard in fieldwork.monitor(link):
+        if json:
+            print_json({"at": heard.at.isoformat(), "valid": heard.valid, "raw": heard.raw.hex(), "summary": heard.summary})
+            continue
+        when = heard.at.astimezone().strftime("%H:%M:%S.%f")[:-3]
+        style = "" if heard.valid else "red"
+        console.print(Text.assemble((when, "dim"), "  ", (heard.raw.hex(" ").upper(), "cyan")), soft_wrap=True)
+        console.print(Text(f"              {heard.summary}", style=style), soft_wrap=True)
+
+
+def decode(
+    frames: Annotated[
+        list[str] | None, typer.Argument(help="Frames in hexadecimal, spaces allowed within quotes; - reads one per line.")
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Explain DL/T 645 frames byte by byte, right or broken; exit code 1 if one was broken."""
+    broken = False
+    for text in _frames(frames):
+        try:
+            raw = _octets(text)
+        except NoFrame as error:
+            broken = True
+            if json:
+                print_json({"valid": False, "error": error.message})
+            else:
+                print_error(error)
+            continue
+        explanation = explain(raw)
+        broken = broken or not explanation.valid
+        if json:
+            print_json(explanation.as_json(quantity_of=quantity_of))
+        else:
+            _print_explanation(explanation)
+    if broken:
+        raise typer.Exit(code=1)
+
+
+def _frames(arguments: list[str] | None) -> Iterator[str]:
+    """The frames named on the command line, `-` standing for the lines of standard input."""
+    if not arguments:
+        raise NoFrame("There is no frame to decode.", hint="Give it in hexadecimal, or - to read a frame per line.")
+    for argument in arguments:
+        yield from (line for line in _lines() if line.strip()) if argument == "-" else (argument,)
+
+
+def _lines() -> Iterable[str]:
+    return (line.rstrip("\n") for line in sys.stdin)
+
+
+def _octets(text: str) -> bytes:
+    """The bytes that `text` writes in hexadecimal, however they are set apart."""
+    digits = "".join(text.replace("0x", "").replace("0X", "").translate(str.maketrans("", "", " \t,:-_\r")).split())
+    try:
+        return bytes.fromhex(digits)
+    except ValueError:
+        wrong = next((character for character in digits if character not in "0123456789abcdefABCDEF"), None)
+        reason = f"{wrong!r} is no hexadecimal digit" if wrong else f"{len(digits)} digits are not whole bytes"
+        raise NoFrame(f"{text[:60]!r} is not hexadecimal: {reason}.", hint="Write two digits a byte, as in 68 61 01.") from None
+
+
+def _print_explanation(explanation: Explanation) -> None:
+    zh = chinese()
+    rows = []
+    for part in explanation.parts:
+        rows.append((part.offset, part.octets.hex(" ").upper(), part.label_zh if zh else part.label_en, part.value))
+    print_table(["位置", "字节", "含义", "值"] if zh else ["at", "bytes", "meaning", "value"], rows, right=[0])
+    if not explanation.valid:
+        errors.print(Text.assemble(("broken: ", "bold red"), str(explanation.error)), soft_wrap=True)
+    console.print()
+
+
+@contextlib.contextmanager
+def _progress(*, quiet: bool) -> Iterator[fieldwork.Progress]:
+    """A line on the terminal that says what is being tried."""
+    if quiet or not errors.is_terminal:
+        yield lambda _text: None
+        return
+    with errors.status("scanning") as status:
+        yield lambda text: status.update(Text(text))
