@@ -35,19 +35,33 @@ class ReadStatistics:
     counts: dict[HourKey, Counter[str]] = field(default_factory=dict)
 
     def count(
-        self, at: datetime, *, link_id: int, meter_id: int, attempts: int, strays: int = 0, failure: Failure | None = None
+        self,
+        at: datetime,
+        *,
+        link_id: int,
+        meter_id: int,
+        attempts: int,
+        strays: int = 0,
+        failure: Failure | None = None,
+        repeated: bool = False,
+        ended: bool = True,
     ) -> None:
-        """Count one read that ended after `attempts` requests: well, or with a failure."""
+        """Count the attempts of a read and, when it has `ended`, how: well, or with a failure.
+
+        `repeated`: earlier attempts of the same read have been counted before.
+        """
         key = HourKey(at.replace(minute=0, second=0, microsecond=0), link_id, meter_id)
         counter = self.counts.setdefault(key, Counter())
         counter["attempts"] += attempts
-        counter["reads"] += 1
         counter["strays"] += strays
+        if not ended:
+            return
+        counter["reads"] += 1
         if failure is not None:
             counter[failure.value] += 1
             return
         counter["succeeded"] += 1
-        counter["first_time"] += attempts == 1
+        counter["first_time"] += attempts == 1 and not repeated
 
     def take(self) -> dict[HourKey, Counter[str]]:
         """Hand over what was counted and begin again."""

@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, String, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from wattkeeper.kernel.columns import Instant, Json
+from wattkeeper.kernel.columns import Json
 from wattkeeper.kernel.database import Base
 
 
@@ -18,18 +18,18 @@ class ReadingPlan(Base):
 
     __tablename__ = "reading_plan"
     __table_args__ = (
-        CheckConstraint("every_seconds BETWEEN 1 AND 86400", name="reading_plan_period_within_a_day"),
-        CheckConstraint("offset_seconds >= 0", name="reading_plan_offset_not_negative"),
-        CheckConstraint("jitter_seconds >= 0", name="reading_plan_jitter_not_negative"),
+        CheckConstraint("every_seconds BETWEEN 1 AND 86400", name="period_within_a_day"),
+        CheckConstraint("offset_seconds >= 0", name="offset_not_negative"),
+        CheckConstraint("jitter_seconds >= 0", name="jitter_not_negative"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    code: Mapped[str] = mapped_column(String(40), unique=True)
-    name: Mapped[str] = mapped_column(String(120))
+    code: Mapped[str] = mapped_column(unique=True)
+    name: Mapped[str]
     quantities: Mapped[list[str]] = mapped_column(Json)
-    every_seconds: Mapped[int] = mapped_column(Integer)
-    offset_seconds: Mapped[int] = mapped_column(Integer, default=0)
-    jitter_seconds: Mapped[int] = mapped_column(Integer, default=0)
+    every_seconds: Mapped[int]
+    offset_seconds: Mapped[int] = mapped_column(default=0)
+    jitter_seconds: Mapped[int] = mapped_column(default=0)
     profile: Mapped[bool] = mapped_column(default=False)
     """Whether gaps of these quantities are filled from the meter's load record."""
     all_meters: Mapped[bool] = mapped_column(default=True)
@@ -52,15 +52,15 @@ class ReadStatistic(Base):
 
     __tablename__ = "read_statistic"
     __table_args__ = (
-        UniqueConstraint("hour", "link_id", "meter_id", name="read_statistic_once"),
-        Index("read_statistic_by_meter", "meter_id", "hour"),
+        UniqueConstraint("hour", "link_id", "meter_id"),
+        Index(None, "meter_id", "hour"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    hour: Mapped[datetime] = mapped_column(Instant)
+    hour: Mapped[datetime]
     """The beginning of the hour (UTC)."""
     link_id: Mapped[int] = mapped_column(ForeignKey("link.id", ondelete="CASCADE"))
-    meter_id: Mapped[int] = mapped_column(Integer)
+    meter_id: Mapped[int]
     """0 where no meter is to blame: the link was down."""
     attempts: Mapped[int] = mapped_column(default=0)
     reads: Mapped[int] = mapped_column(default=0)
@@ -79,11 +79,11 @@ class MeterProgress(Base):
     __tablename__ = "meter_progress"
 
     meter_id: Mapped[int] = mapped_column(ForeignKey("meter.id", ondelete="CASCADE"), primary_key=True)
-    backfilled_until: Mapped[datetime | None] = mapped_column(Instant)
+    backfilled_until: Mapped[datetime | None]
     """The load record was fetched, or found not to exist any more, for every slot before this instant."""
-    clock_deviation_ms: Mapped[int | None] = mapped_column(Integer)
+    clock_deviation_ms: Mapped[int | None]
     """The meter's clock minus ours when it was last read, in milliseconds."""
-    clock_read_at: Mapped[datetime | None] = mapped_column(Instant)
+    clock_read_at: Mapped[datetime | None]
 
 
 class RefusedRequest(Base):
@@ -92,6 +92,6 @@ class RefusedRequest(Base):
     __tablename__ = "refused_request"
 
     meter_id: Mapped[int] = mapped_column(ForeignKey("meter.id", ondelete="CASCADE"), primary_key=True)
-    request: Mapped[str] = mapped_column(String(80), primary_key=True)
+    request: Mapped[str] = mapped_column(primary_key=True)
     """The driver's own name of the request, such as a data identifier."""
-    refused_at: Mapped[datetime] = mapped_column(Instant)
+    refused_at: Mapped[datetime]

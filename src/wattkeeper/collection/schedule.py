@@ -35,15 +35,3 @@ class Rhythm:
         assert day.end is not None
         steps = (after - shift - day.start) // self.every + 1
         return min(day.start + steps * self.every, day.end) + shift
-
-
-def civil_instants(stamp: datetime, zone: ZoneInfo) -> tuple[datetime, ...]:
-    """The instants (as aware datetimes of `zone`) that a naive civil stamp can mean: one, two, or none.
-
-    Two when the clock was set back over it, none when the clock jumped over it.
-    """
-    first, second = (stamp.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
-    if first.utcoffset() == second.utcoffset():
-        return (first,)
-    # PEP 495: fold=0 takes the offset before the transition, so in a gap the round trip does not come back.
-    return (first, second) if first.utcoffset() > second.utcoffset() else ()  # type: ignore[operator]  # aware

@@ -1,0 +1,94 @@
+"""What the engine asks of a driver: which requests bring these quantities, and what the answers mean."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo
+
+CLOCK = "clock"
+"""The catalogue's quantity of a meter's own clock, in seconds since 1970 UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One value as a meter gave it."""
+
+    quantity: str
+    value: Decimal
+    stamped_at: datetime | None = None
+    """The meter's own stamp (aware UTC) where it gave one; None: it is worth the moment of the answer."""
+    doubtful: bool = False
+    """The meter itself marked the value as wrong, or its check does not hold."""
+
+
+class Request(Protocol):
+    """One conversation with a meter: an exchange for the bus, and what its answer means."""
+
+    @property
+    def key(self) -> str:
+        """The driver's own name of what is asked; a meter that refuses it is not asked again soon."""
+        ...
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """The quantities asked for."""
+        ...
+
+    @property
+    def exchange(self) -> Any:
+        """The exchange that `links.bus.Bus.run` carries out."""
+        ...
+
+    @property
+    def parts(self) -> Sequence["Request"]:
+        """The smaller requests that bring the same, for a meter that refuses this one; empty: there are none."""
+        ...
+
+    def measured(self, at: datetime) -> list[Measured]:
+        """The values of the answer, which came at `at` (aware UTC); raises the driver's errors when it makes no sense."""
+        ...
+
+
+class Driver(Protocol):
+    """One meter protocol."""
+
+    protocol: str
+    """As in `Meter.protocol`."""
+    errors: type[Exception]
+    """Base of what its exchanges raise."""
+    profile_quantities: frozenset[str]
+    """The quantities that a load record holds for back-fill."""
+    profile_key: str
+    """`Request.key` of every request for the load record."""
+
+    def supports(self, quantity: str) -> bool:
+        """Whether the protocol can name this quantity at all."""
+        ...
+
+    def plan(
+        self, address: str, quantities: Iterable[str], *, zone: ZoneInfo, refused: Collection[str] = ()
+    ) -> list[Request]:
+        """The fewest requests that bring these quantities, without those that the meter is known to refuse."""
+        ...
+
+    def profile(self, address: str, start: datetime, *, count: int, zone: ZoneInfo) -> Request:
+        """The request for up to `count` records from `start` (aware UTC) on; `zone` is that of the meter's clock."""
+        ...
+
+    def earliest(self, address: str, *, zone: ZoneInfo) -> Request:
+        """The request for the oldest record that the meter still has."""
+        ...
+
+    def latest(self, address: str, *, zone: ZoneInfo) -> Request:
+        """The request for the newest record."""
+        ...
+
+    def is_refusal(self, error: Exception) -> bool:
+        """Whether this error is the meter's own "no"."""
+        ...
+
+    def is_unsupported(self, error: Exception) -> bool:
+        """Whether it says that it does not have what was asked, and will not have it tomorrow."""
+        ...

@@ -1,0 +1,190 @@
+"""From the workers to the store: readings gather in memory for a moment and are committed in batches, in a thread.
+
+Nothing is acknowledged before it is stored: how far a load record has been fetched is written down only after the
+readings fetched are committed. When the store fails, the batch is kept and tried again.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import structlog
+
+from wattkeeper.collection.values import CollectorOptions
+from wattkeeper.readings.schemas import EXCHANGE_SCHEMA, READING_SCHEMA
+from wattkeeper.readings.store import ReadingsStore
+
+log = structlog.get_logger(__name__)
+
+POLLED = "polled"
+STAMPED = "meter"
+_LONGEST_PAUSE = 30.0
+_ATTEMPTS_AT_STOP = 3
+_BACKLOG = 10
+"""Batches in memory at which work that can wait (the past) does wait."""
+
+
+class ReadingRow(NamedTuple):
+    """One row of READING_SCHEMA."""
+
+    meter_id: int
+    quantity: str
+    read_at: datetime
+    value: Decimal
+    status: int
+    source: str
+    exchange_id: int
+
+
+class ExchangeRow(NamedTuple):
+    """One row of EXCHANGE_SCHEMA."""
+
+    exchange_id: int
+    link_id: int
+    meter_id: int
+    began_at: datetime
+    ended_at: datetime
+    request: bytes
+    reply: bytes
+    outcome: str
+
+
+@dataclass(slots=True)
+class _Batch:
+    readings: list[ReadingRow] = field(default_factory=list)
+    exchanges: list[ExchangeRow] = field(default_factory=list)
+    backfilled: dict[int, datetime] = field(default_factory=dict)
+    stored: bool = False
+    """The readings are committed; something behind them failed."""
+
+
+class ReadingWriter:
+    """Gathers rows from the event loop and commits them in a thread.
+
+    Args:
+        store: where they go.
+        now: the clock, for `recorded_at`.
+        save_backfilled: writes down how far load records were fetched; called in the thread after the commit.
+        options: how long and how many rows to gather.
+    """
+
+    def __init__(
+        self,
+        store: ReadingsStore,
+        *,
+        now: Callable[[], datetime],
+        save_backfilled: Callable[[dict[int, datetime]], None],
+        options: CollectorOptions,
+    ) -> None:
+        self._store = store
+        self._now = now
+        self._save_backfilled = save_backfilled
+        self._options = options
+        self._gathering = _Batch()
+        self._committing: _Batch | None = None
+        self._full = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self.error: str | None = None
+        """Why the last commit failed; None when it did not."""
+        self.committed = 0
+        """Readings handed to the store so far."""
+
+    @property
+    def waiting(self) -> int:
+        """Readings that are in memory only."""
+        return len(self._gathering.readings) + len(self._committing.readings if self._committing else ())
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether so much waits that the past should not be fetched for now."""
+        return self.waiting > _BACKLOG * self._options.commit_rows
+
+    def add(self, exchange: ExchangeRow, readings: Sequence[ReadingRow] = ()) -> None:
+        """Gather an exchange and what was read in it."""
+        self._gathering.exchanges.append(exchange)
+        self._gathering.readings += readings
+        if len(self._gathering.readings) >= self._options.commit_rows:
+            self._full.set()
+
+    def backfilled(self, meter_id: int, until: datetime) -> None:
+        """Note, behind all that was added before, that a meter's past is fetched up to an instant."""
+        self._gathering.backfilled[meter_id] = until
+
+    def start(self) -> None:
+        """Begin to commit."""
+        self._task = asyncio.create_task(self._run(), name="collector: store")
+
+    async def stop(self) -> None:
+        """Commit what is left; what cannot be committed even now is said, with its number."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        for attempt in range(_ATTEMPTS_AT_STOP):
+            if await self.flush():
+                return
+            await asyncio.sleep(0.1 * 2**attempt)
+        log.error("readings lost: the store failed until the end", readings=self.waiting, error=self.error)
+
+    async def flush(self) -> bool:
+        """Commit all that was added before this call; False when the store failed and the rows are kept."""
+        kept = self._committing is not None
+        done = await self._commit_next()
+        return done and (not kept or await self._commit_next())
+
+    async def _run(self) -> None:
+        pause = 0.0
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._full.wait(), self._options.commit_seconds)
+            await asyncio.sleep(pause)
+            done = await self._commit_next()
+            pause = 0.0 if done else min(max(1.0, 2 * pause), _LONGEST_PAUSE)
+
+    async def _commit_next(self) -> bool:
+        """Commit the batch that failed before, or else what has been gathered."""
+        async with self._turn:
+            if self._committing is None:
+                self._committing, self._gathering = self._gathering, _Batch()
+                self._full.clear()
+            batch = self._committing
+            try:
+                # Shielded: a thread cannot be stopped half-way, and whether it committed must be known.
+                await asyncio.shield(asyncio.to_thread(self._commit, batch))
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, the readings are kept and it is said
+                if self.error is None:
+                    log.error("readings wait: the store failed", readings=self.waiting, error=str(error))
+                self.error = str(error)
+                return False
+            if self.error is not None:
+                log.info("the store works again", readings=len(batch.readings))
+            self.committed += len(batch.readings)
+            self.error = self._committing = None
+            return True
+
+    def _commit(self, batch: _Batch) -> None:
+        """In a thread: each part once, also when a later part fails and the batch comes again."""
+        if batch.exchanges:
+            self._store.append_exchanges(_table(batch.exchanges, EXCHANGE_SCHEMA))
+            batch.exchanges = []
+        if batch.readings and not batch.stored:
+            self._store.append_readings(_table(batch.readings, READING_SCHEMA), self._now())
+            batch.stored = True
+        if batch.backfilled:
+            self._save_backfilled(batch.backfilled)
+            batch.backfilled = {}
+
+
+def _table(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
+    columns = zip(*rows, strict=True)
+    return pa.Table.from_arrays(
+        [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)], schema=schema
+    )
