@@ -4,6 +4,7 @@ The two sizes differ only here: where the catalogue is, and what keeps two write
 """
 
 import contextlib
+import importlib.util
 import os
 import re
 import threading
@@ -12,8 +13,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import duckdb
-import duckdb_extension_ducklake
-import duckdb_extension_postgres_scanner
 import pg8000.exceptions
 import pg8000.native
 from sqlalchemy.engine import URL, make_url
@@ -56,11 +55,13 @@ class LocalGuard:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
+        """One thread at a time."""
         with self._writer:
             yield
 
     @contextlib.contextmanager
     def maintaining(self) -> Iterator[bool]:
+        """Does not wait: False when another thread is at it."""
         mine = self._maintenance.acquire(blocking=False)
         try:
             yield mine
@@ -87,6 +88,7 @@ class PostgresGuard:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
+        """One thread of one process at a time."""
         with self._threads:
             self._run("SELECT pg_advisory_lock(:key)", _WRITER_LOCK)
             try:
@@ -96,6 +98,7 @@ class PostgresGuard:
 
     @contextlib.contextmanager
     def maintaining(self) -> Iterator[bool]:
+        """Does not wait: False when another process is at it."""
         connection = self._connect()
         try:
             yield bool(connection.run("SELECT pg_try_advisory_lock(:key)", key=_MAINTENANCE_LOCK)[0][0])
@@ -103,6 +106,7 @@ class PostgresGuard:
             connection.close()
 
     def close(self) -> None:
+        """Close the connection the lock lives on."""
         with self._threads:
             self._drop()
 
@@ -226,7 +230,7 @@ class Lake:
             config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
         )
         try:
-            for package in (duckdb_extension_ducklake, duckdb_extension_postgres_scanner):
+            for package in ("duckdb_extension_ducklake", "duckdb_extension_postgres_scanner"):
                 connection.execute(f"LOAD {_quoted(str(_extension_file(package)))}")
             connection.execute("SET GLOBAL TimeZone = 'UTC'")
             options = f"DATA_PATH {_quoted(f'{self._data_path}/')}, DATA_INLINING_ROW_LIMIT {_INLINED_ROWS}"
@@ -277,8 +281,12 @@ class Lake:
         return None
 
 
-def _extension_file(package: Any) -> Path:
-    folder = Path(package.__file__).parent / "extensions" / f"v{duckdb.__version__}"
+def _extension_file(package: str) -> Path:
+    """The signed extension that the package brings for exactly this DuckDB; nothing is ever downloaded."""
+    spec = importlib.util.find_spec(package)
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    folder = Path(spec.submodule_search_locations[0]) / "extensions" / f"v{duckdb.__version__}"
     return next(folder.glob("*.duckdb_extension"))
 
 

@@ -54,7 +54,9 @@ class Maintenance:
                 postponed.append("latest")
             self._tidy(now, keep_snapshots)
             after, size = self._files()
-            return Maintained(True, before, after, size, tuple(postponed))
+            return Maintained(
+                ran=True, files_before=before, files_after=after, bytes_after=size, postponed=tuple(postponed)
+            )
 
     def _steps(self, now: datetime, keep_exchanges: timedelta) -> list[tuple[str, str]]:
         oldest = instant(microseconds(now - keep_exchanges))

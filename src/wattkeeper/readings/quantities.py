@@ -38,6 +38,14 @@ class Quantity:
         return self.kind == "register"
 
     @property
+    def counts_both_ways(self) -> bool:
+        """Whether the register may run down: a combination of two directions, by the meter's own combination word."""
+        return (
+            self.key.startswith(("active_energy_t", "reactive_energy_combined"))
+            or self.key == "active_energy"
+        )
+
+    @property
     def occurred_at_key(self) -> str | None:
         """The key of the moment a maximum demand occurred at; None for everything but maximum demands."""
         return f"{self.key}_occurred_at" if self.key.endswith("_max") or "_max_t" in self.key else None
