@@ -37,6 +37,7 @@ from wattkeeper.protocols.dlt645.master import (
     ReadExchange,
 )
 from wattkeeper.protocols.dlt645.meter import MeterDevice, MeterSide
+from wattkeeper.protocols.dlt645.planning import plan_reads
 from wattkeeper.protocols.dlt645.values import Value, decode_body, encode_body, encode_value
 
 __all__ = [
@@ -69,4 +70,5 @@ __all__ = [
     "encode_load_record",
     "encode_value",
     "lookup",
+    "plan_reads",
 ]

@@ -106,11 +106,11 @@ class Frame(NamedTuple):
 
     @property
     def edition(self) -> int:
-        """1997 or 2007, told by the function number: the editions share 08H and (by length) 03H."""
+        """1997 or 2007, told by the function number; 08H, which both share, counts as 2007."""
         function = self.function
-        if function == 0x03:  # noqa: PLR2004 - 1997 re-read (DI, 2 bytes, or its reply) or 2007 security
-            short = self.body[2:3] == b"" and not self.is_error
-            return 1997 if short else 2007
+        if function == 0x03:  # noqa: PLR2004 - 1997: read again; 2007: security, an identifier 07xxxxxx
+            security = len(self.body) == 2 if self.is_error else self.body[3:4] == b"\x07"  # noqa: PLR2004
+            return 2007 if security else 1997
         return 2007 if function > 0x10 or function == 0x08 else 1997  # noqa: PLR2004
 
     def encode(self, preamble: int = 4) -> bytes:

@@ -57,13 +57,14 @@ class _Row(NamedTuple):
     columns: tuple[str, ...]
     template: re.Pattern[str]
 
-    def identifier(self, di: str, match: re.Match[str]) -> Identifier:
-        numbers = [int(text, 16) for text in reversed(match.groups())]
+    def identifier(self, di: str) -> Identifier:
+        width = len(di) // 4  # the edition of 1997 numbers by single digits
+        numbers = (int(di[-width:], 16), int(di[-2 * width : -width], 16))
         zh, en, form, size, unit, _, signed, access, source = self.columns
         return Identifier(
             di=di,
-            name_zh=zh.format(*numbers) if numbers else zh,
-            name_en=en.format(*numbers) if numbers else en,
+            name_zh=zh.format(*numbers),
+            name_en=en.format(*numbers),
             format=form,
             size=size,
             unit=unit,
@@ -111,7 +112,7 @@ class IdentifierTable:
                 low <= int(text, 16) <= high
                 for text, (low, high) in zip(match.groups(), row.spans, strict=True)
             ):
-                return row.identifier(di, match)
+                return row.identifier(di)
         return None
 
     @cached_property

@@ -27,12 +27,20 @@ from wattkeeper.protocols.dlt645.frames import (
     matches_address,
 )
 from wattkeeper.protocols.dlt645.load_records import LoadRecord, decode_load_records
+from wattkeeper.protocols.dlt645.planning import plan_reads
 from wattkeeper.protocols.dlt645.values import Value, decode_body
 
 if TYPE_CHECKING:
     from typing import ClassVar
 
-__all__ = ["BroadcastTime", "Exchange", "LoadRecordExchange", "ReadAddressExchange", "ReadExchange"]
+__all__ = [
+    "BroadcastTime",
+    "Exchange",
+    "LoadRecordExchange",
+    "ReadAddressExchange",
+    "ReadExchange",
+    "plan_reads",
+]
 
 _PREAMBLE = 4  # §5.2.1: the master wakes the bus with 4 x FEH
 _MAX_SEQ = 255
