@@ -1,9 +1,12 @@
 """Which days are workdays, weekends and holidays.
 
-China moves weekends: a decree of the State Council each November names the holidays of the next year and the weekend
-days that are worked instead (调休). The package ``holidays`` carries these decrees. For a year whose decree it does
+China moves weekends: a notice of the State Council each November names the holidays of the next year and the weekend
+days that are worked instead (调休). The package ``holidays`` carries these notices. For a year whose notice it does
 not have it would guess from the fixed dates; we do not let a guess become a tariff period, so such a year raises
 CalendarYearUnknown until the package is updated or the year's exceptions are entered as overrides.
+
+A Saturday or Sunday within a row of days off is a weekend, not a holiday, unless the law itself names it: 17 February
+2024 is a weekend, 10 February (the first day of the lunar year, a Saturday) a holiday.
 """
 
 import enum
@@ -87,16 +90,16 @@ class Calendar:
     def covers(self, year: int) -> bool:
         """Whether every day of the year can be told.
 
-        The decree of a year can still move its predecessor's last days (31 December 2022 was freed by that of 2023).
+        The notice for a year can still change its predecessor's last days: 30 December 2006 was worked by that of 2007.
         """
         if self.country is None or year in self.complete_years:
             return True
         official = _official_year(self.country, year)
-        return official.supported and (self.country not in _BY_DECREE or bool(official.made_up))
+        return official.supported and (self.country not in _BY_NOTICE or bool(official.made_up))
 
 
-_BY_DECREE = frozenset({"CN"})
-"""Countries whose government moves weekends every year: a year without such a day has no decree in the package."""
+_BY_NOTICE = frozenset({"CN"})
+"""Countries whose government moves weekends every year: a year without such a day has no notice in the package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,8 @@ class _OfficialYear:
 
 @lru_cache(maxsize=256)
 def _official_year(country: str, year: int) -> _OfficialYear:
-    package = holidays.country_holidays(country, years=year)
+    # The notice for a year can free or fill the last days of the year before.
+    package = holidays.country_holidays(country, years=(year, year + 1))
     return _OfficialYear(
         supported=package.start_year <= year <= package.end_year,
         free=frozenset(day for day in package if day.year == year),

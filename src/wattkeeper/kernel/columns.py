@@ -54,9 +54,8 @@ class ScaledDecimal(TypeDecorator[Decimal]):
         """Encode, refusing what has more decimals than the column or more digits than 64 bits."""
         if value is None:
             return None
-        scaled = Decimal(value).scaleb(self.scale)
-        whole = int(scaled)
-        if whole != scaled or not -(2**63) <= whole < 2**63:
+        whole = int(value.scaleb(self.scale)) if value.is_finite() else 0
+        if Decimal(whole).scaleb(-self.scale) != value or not -(2**63) <= whole < 2**63:
             raise ValueError(f"{value} does not fit a column of {self.scale} decimals in 64 bits.")
         return whole
 

@@ -117,6 +117,31 @@ class Database:
             raise explained from error
 
 
+def violates_uniqueness(error: DBAPIError) -> bool:
+    """Whether the database refused a second row of something that is unique."""
+    return "UNIQUE constraint" in str(error.orig) or _sqlstate(error) == "23505"
+
+
+def violates_constraint(error: DBAPIError) -> bool:
+    """Whether the database refused a row for any of its constraints (SQLSTATE class 23)."""
+    return "constraint failed" in str(error.orig) or _sqlstate(error).startswith("23")
+
+
+def _sqlstate(error: DBAPIError) -> str:
+    """PostgreSQL's code; pg8000 calls most violations a ProgrammingError, so the class of the exception does not tell."""
+    return str(_facts(error).get("C", ""))
+
+
+def _words(error: DBAPIError) -> str:
+    return str(_facts(error).get("M", error.orig))
+
+
+def _facts(error: DBAPIError) -> dict[str, Any]:
+    """The fields of PostgreSQL's error message; empty for SQLite."""
+    facts = error.orig.args[0] if error.orig is not None and error.orig.args else None
+    return facts if isinstance(facts, dict) else {}
+
+
 def _normalised(url: str) -> URL:
     try:
         parsed = make_url(url)
@@ -188,7 +213,7 @@ def _explain(error: DBAPIError, url: URL) -> DatabaseError | None:
         )
     for sign, hint in _UNAVAILABLE.items():
         if sign in text:
-            return DatabaseUnavailable(f"The ledger database {where} cannot be used: {text}.", hint=hint)
+            return DatabaseUnavailable(f"The ledger database {where} cannot be used: {_words(error)}.", hint=hint)
     return None
 
 
@@ -199,6 +224,6 @@ _UNAVAILABLE = {
     "disk image is malformed": "The file is damaged; restore it from a backup.",
     "database or disk is full": "Free some space on the disk and try again.",
     "Can't create a connection": "Check that the database server runs and can be reached.",
-    "password authentication failed": "Check the user and password in the database URL.",
-    "does not exist', 'R': 'InitPostgres'": "Create the database first.",
+    "'C': '28": "Check the user and password in the database URL.",  # PostgreSQL's class of invalid authorisation
+    "'C': '3D000'": "Create the database first.",
 }

@@ -112,7 +112,8 @@ class TimeRange:
 
     def _split(self, cuts: list[datetime]) -> list["TimeRange"]:
         end = self.closed_end
-        edges = [self.start, *(cut for cut in cuts if self.start < cut < end), end]
+        # A day that a country skipped on its way across the date line begins when it ends: one edge, not two.
+        edges = dict.fromkeys([self.start, *(cut for cut in cuts if self.start < cut < end), end])
         return [TimeRange(a, b) for a, b in pairwise(edges)]
 
     @property

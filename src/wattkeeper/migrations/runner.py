@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from alembic import command
+from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from wattkeeper.kernel.database import SchemaTooNew
+from wattkeeper.kernel.database import Base, SchemaTooNew
 
 _HERE = Path(__file__).resolve().parent
 _ADVISORY_LOCK = 0x77617474_6D696772  # "wattmigr": two servers that start together take turns
@@ -41,3 +42,10 @@ def _config(connection: Connection, scripts: Path) -> Config:
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     return config
+
+
+def difference(connection: Connection) -> list[object]:
+    """What the imported models have and the connected database has not, or the other way round; for a test."""
+    return list(
+        compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), Base.metadata)
+    )

@@ -13,6 +13,8 @@ from wattkeeper.registry.errors import NotFound
 from wattkeeper.registry.models import Account, AccountPoint, Installation, Meter, MeteringPoint, Shows, Site
 from wattkeeper.registry.values import AccountOfPoint, InstalledMeter
 
+_AnySelect = Select[*tuple[Any, ...]]
+_AnyRow = Row[*tuple[Any, ...]]
 _CHUNK = 10_000
 """Identifiers in one IN list; both databases take at most 32,767 parameters in a statement."""
 
@@ -123,8 +125,8 @@ class Periods:
         return [AccountOfPoint(*row[:7], TimeRange(row[7], row[8])) for row in self._session.execute(wanted)]
 
     def _in_chunks(
-        self, wanted: Select[Any], column: InstrumentedAttribute[int], keys: Collection[int]
-    ) -> list[Row[Any]]:
+        self, wanted: _AnySelect, column: InstrumentedAttribute[int], keys: Collection[int]
+    ) -> list[_AnyRow]:
         ordered = sorted(set(keys))
         chunks = [ordered[start : start + _CHUNK] for start in range(0, len(ordered), _CHUNK)]
         return [row for chunk in chunks for row in self._session.execute(wanted.where(column.in_(chunk)))]
@@ -138,8 +140,8 @@ def _touches(
     return reaches if period.end is None else (start < period.end) & reaches
 
 
-def _installed() -> Select[Any]:
-    wanted: Select[Any] = (
+def _installed() -> _AnySelect:
+    wanted: _AnySelect = (
         select(
             Installation.id,
             Installation.point_id,
@@ -164,7 +166,7 @@ def _installed() -> Select[Any]:
     return wanted
 
 
-def _installed_meter(row: Row[Any]) -> InstalledMeter:
+def _installed_meter(row: _AnyRow) -> InstalledMeter:
     secondary = row.shows is Shows.SECONDARY
     return InstalledMeter(
         installation_id=row.id,

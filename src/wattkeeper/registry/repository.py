@@ -8,9 +8,10 @@ from decimal import Decimal
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, func, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy.exc import DBAPIError
 
+from wattkeeper.kernel.database import violates_constraint, violates_uniqueness
 from wattkeeper.links.url import LinkUrl
 from wattkeeper.registry.errors import AlreadyExists, NotFound, RegistryError
 from wattkeeper.registry.models import (
@@ -170,12 +171,13 @@ class Registry(Periods):
         self._session.add(entity)
         try:
             self._session.flush()
-        except IntegrityError as error:
-            reason = str(error.orig)
-            if "UNIQUE" in reason or "23505" in reason:
+        except DBAPIError as error:
+            if violates_uniqueness(error):
                 raise AlreadyExists(kind, key) from error
+            if not violates_constraint(error):
+                raise
             raise RegistryError(
-                f"The {kind} {key} belongs to something that does not exist, or has a value out of range ({reason}).",
+                f"The {kind} {key} belongs to something that does not exist, or has a value out of range: {error.orig}.",
                 hint="Check what it refers to and try again; nothing was kept.",
             ) from error
         return entity
@@ -280,8 +282,17 @@ class Registry(Periods):
             after=after,
         )
 
-    def meters_to_read(self) -> list[MeterToRead]:
-        """The enabled meters on enabled links, by link and address, with where they are installed now."""
+    def meters_to_read(self, *, now: datetime) -> list[MeterToRead]:
+        """The enabled meters on enabled links, by link and address, with where they are installed now.
+
+        A meter that was never installed can be read; one that was taken down is not missed.
+        """
+        ever = select(Installation.id).where(Installation.meter_id == Meter.id).exists()
+        here = and_(
+            Installation.meter_id == Meter.id,
+            Installation.valid_from <= now,
+            or_(Installation.valid_to.is_(None), Installation.valid_to > now),
+        )
         rows = self._session.execute(
             select(
                 Meter.id,
@@ -294,10 +305,10 @@ class Registry(Periods):
                 Installation.valid_from,
             )
             .join(Link, Link.id == Meter.link_id)
-            .outerjoin(Installation, and_(Installation.meter_id == Meter.id, Installation.valid_to.is_(None)))
+            .outerjoin(Installation, here)
             .outerjoin(MeteringPoint, MeteringPoint.id == Installation.point_id)
             .outerjoin(Site, Site.id == MeteringPoint.site_id)
-            .where(Meter.enabled, Link.enabled)
+            .where(Meter.enabled, Link.enabled, or_(Installation.id.is_not(None), ~ever))
             .order_by(Meter.link_id, Meter.address)
         )
         return [

@@ -25,6 +25,7 @@ from wattkeeper.registry.models import (
 )
 from wattkeeper.registry.values import MeterPage, MeterRow
 
+_AnySelect = Select[*tuple[Any, ...]]
 _MOST_ROWS = 1000
 _SORTS: dict[str, ColumnElement[str]] = {
     "address": Meter.address.expression,
@@ -75,8 +76,8 @@ def find_meters(
     )
 
 
-def _filtered(*, search: str, link_id: int | None, area_id: int | None) -> Select[Any]:
-    wanted: Select[Any] = (
+def _filtered(*, search: str, link_id: int | None, area_id: int | None) -> _AnySelect:
+    wanted: _AnySelect = (
         select(
             Meter.id,
             Meter.address,
@@ -123,9 +124,7 @@ def _at_and_below(area_id: int) -> Select[tuple[int]]:
     return select(below.c.id)
 
 
-def _page(
-    wanted: Select[Any], key: ColumnElement[str], *, descending: bool, after: str | None
-) -> Select[Any]:
+def _page(wanted: _AnySelect, key: ColumnElement[str], *, descending: bool, after: str | None) -> _AnySelect:
     wanted = wanted.add_columns(key)
     if after is not None:
         here, there = tuple_(key, Meter.id), tuple_(*_position(after))

@@ -1,0 +1,76 @@
+"""A ledger database is brought to this version, once; one from a newer version is left alone."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from sqlalchemy import inspect, text
+
+import wattkeeper.migrations
+import wattkeeper.registry.models
+from wattkeeper.kernel.database import Base, Database, SchemaTooNew
+from wattkeeper.migrations.runner import difference, new_revision
+
+assert wattkeeper.registry.models  # its tables are part of what is compared
+
+
+@pytest.fixture
+def scripts(tmp_path: Path) -> Path:
+    """Our migration folder with one version that makes every table, written on SQLite from the models."""
+    folder = tmp_path / "migrations"
+    shutil.copytree(
+        Path(wattkeeper.migrations.__file__).parent,
+        folder,
+        ignore=shutil.ignore_patterns("versions", "__pycache__"),
+    )
+    (folder / "versions").mkdir()
+    scratch = Database("sqlite://")
+    with scratch.write() as session:
+        new_revision(session.connection(), "first", revision="0001", scripts=folder)
+    scratch.dispose()
+    return folder
+
+
+def tables(database) -> set[str]:
+    with database.read() as session:
+        return set(inspect(session.connection()).get_table_names())
+
+
+def test_migrating_from_nothing_makes_exactly_the_tables_of_the_models(empty_database, scripts):
+    empty_database.migrate(scripts=scripts)
+    assert tables(empty_database) == set(Base.metadata.tables) | {"alembic_version"}
+    with empty_database.read() as session:
+        assert difference(session.connection()) == []
+
+
+def test_migrating_again_changes_nothing(empty_database, scripts):
+    empty_database.migrate(scripts=scripts)
+    before = tables(empty_database)
+    empty_database.migrate(scripts=scripts)
+    assert tables(empty_database) == before
+
+
+def test_a_version_file_depends_on_no_code_of_today(scripts):
+    (version,) = (scripts / "versions").glob("*.py")
+    assert "wattkeeper" not in version.read_text()
+
+
+def test_a_database_of_a_newer_version_is_refused_and_left_alone(empty_database, scripts):
+    empty_database.migrate(scripts=scripts)
+    with empty_database.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(SchemaTooNew, match="9999") as refused:
+        empty_database.migrate(scripts=scripts)
+    assert "restore a backup" in str(refused.value)
+    with empty_database.read() as session:
+        assert session.scalars(text("SELECT version_num FROM alembic_version")).all() == ["9999"]
+
+
+def test_a_version_that_breaks_off_leaves_nothing_behind(empty_database, scripts):
+    (version,) = (scripts / "versions").glob("*.py")
+    version.write_text(
+        version.read_text().replace("def downgrade", "    raise RuntimeError('power cut')\n\n\ndef downgrade")
+    )
+    with pytest.raises(RuntimeError, match="power cut"):
+        empty_database.migrate(scripts=scripts)
+    assert tables(empty_database) == set()
