@@ -164,15 +164,16 @@ class Bus:
     async def _send_and_wait(self, exchange: Exchange, request: bytes) -> bool:
         """Send the request once; whether it was answered in time."""
         outcome: asyncio.Future[bool] = self._loop.create_future()
-        self._outcome, self._exchange = outcome, exchange
+        self._exchange = exchange
         self._echo, self._held = request, b""
         leaves_at = self._now() + len(request) * self.timing.byte_time
         self._deadline = leaves_at + self.timing.reply_timeout
         self._latest = leaves_at + self.timing.longest_reply
-        if self._watchdog is None or self._watched > self._deadline:
-            self._watch()
         try:
             self._transmit(request)
+            self._outcome = outcome
+            if self._watchdog is None or self._watched > self._deadline:
+                self._watch()
             return await outcome
         except asyncio.CancelledError:
             self._owe(until=self._deadline, by="")
@@ -248,9 +249,9 @@ class Bus:
         """What the last attempt said, and when the next one may be."""
         if self._refusal is None:
             return LinkUnavailable(
-                f"{self.url.place} was lost.", hint=f"It is tried again in {wait:.0f} s.", retry_in=wait
+                f"{self.url.place} was lost.", hint=f"It is tried again in {wait:.1f} s.", retry_in=wait
             )
-        again = f"{self._refusal.hint or ''} It is tried again in {wait:.0f} s.".lstrip()
+        again = f"{self._refusal.hint or ''} It is tried again in {wait:.1f} s.".lstrip()
         return type(self._refusal)(self._refusal.message, hint=again, retry_in=wait)
 
     # -- what the link reports

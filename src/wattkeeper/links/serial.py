@@ -26,11 +26,10 @@ def port_configuration(url: LinkUrl) -> dict[str, Any]:
 class SerialLink(Link):
     """A serial port, held exclusively."""
 
-    async def open(self) -> None:
-        """Open and lock the port; raises LinkUnavailable, LinkPermission or LinkBusy."""
+    async def _dial(self) -> None:
         loop = asyncio.get_running_loop()
         try:
-            self._transport, _ = await serialx.create_serial_connection(
+            await serialx.create_serial_connection(
                 loop, lambda: self, self.url.device, **port_configuration(self.url)
             )
         except OSError as error:

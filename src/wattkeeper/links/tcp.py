@@ -15,15 +15,13 @@ SILENT_DEATH = 20.0
 class TcpLink(Link):
     """A TCP client."""
 
-    async def open(self) -> None:
-        """Connect; raises LinkUnavailable."""
+    async def _dial(self) -> None:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 transport, _ = await loop.create_connection(lambda: self, self.url.host, self.url.port)
         except OSError as error:  # TimeoutError and gaierror are kinds of it
             raise explain_tcp_failure(self.url.host, self.url.port, error) from error
-        self._transport = transport
         _notice_a_silent_death(transport.get_extra_info("socket"))
 
 
