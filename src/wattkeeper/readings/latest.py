@@ -34,19 +34,20 @@ class LatestReadings:
         """The newest readings of the wanted meters and quantities, in their order."""
         condition = f"{chosen_ids('meter_id', meter_ids)} AND {chosen_quantities('quantity', quantities)}"
         with self._lake.reading() as cursor:
-            self._catch_up(cursor)
+            self.catch_up(cursor)
             rows = cursor.execute(f"FROM memory.latest WHERE {condition} ORDER BY meter_id, quantity")
             return rows.to_arrow_table().cast(STORED_READING_SCHEMA)
 
     def checkpoint(self) -> None:
         """Leave what is known in the lake, so that the next opening starts from it."""
         with self._lake.reading() as cursor:
-            self._catch_up(cursor)
+            self.catch_up(cursor)
         with self._lake.transaction() as cursor:
             cursor.execute("DELETE FROM lake.latest")
             cursor.execute("INSERT INTO lake.latest FROM memory.latest")
 
-    def _catch_up(self, cursor: duckdb.DuckDBPyConnection) -> None:
+    def catch_up(self, cursor: duckdb.DuckDBPyConnection) -> None:
+        """Make ``memory.latest`` complete up to what is committed now."""
         with self._lock:
             # Asked first: what is committed after this is taken in again next time, and changes nothing then.
             recorded = newest(cursor, self._lake, "reading", "recorded_at")

@@ -14,6 +14,7 @@ from wattkeeper.readings.schemas import (
     CHANGE_SCHEMA,
     EXCHANGE_SCHEMA,
     INSTANT,
+    POINT_CHANGE_SCHEMA,
     STORED_INTERVAL_SCHEMA,
     STORED_READING_SCHEMA,
     IntervalStatus,
@@ -129,11 +130,10 @@ class StoreQueries:
         """
         width = step // timedelta(microseconds=1)
         edge = _TOLERANCE // timedelta(microseconds=1)
-        assert period.end is not None
         first = -(-microseconds(period.start) // width)
-        last = -(-microseconds(period.end) // width)
+        last = -(-microseconds(period.closed_end) // width)
         meters = ", ".join(str(int(meter)) for meter in sorted(set(meter_ids))) or "NULL"
-        around = TimeRange(period.start - _TOLERANCE, period.end + _TOLERANCE)
+        around = TimeRange(period.start - _TOLERANCE, period.closed_end + _TOLERANCE)
         return self._query(
             f"""
             WITH expected AS (
@@ -162,16 +162,25 @@ class StoreQueries:
         ``recorded_at`` than all before it, so nothing can appear behind a cursor once handed out, also with
         several writers on a PostgreSQL catalogue.
         """
+        return self._changed(READINGS, cursor, CHANGE_SCHEMA)
+
+    def changed_intervals(self, cursor: int) -> tuple[pa.Table, int]:
+        """The same for intervals (POINT_CHANGE_SCHEMA): first ``start_at`` and last ``end_at`` of each point and quantity."""
+        return self._changed(INTERVALS, cursor, POINT_CHANGE_SCHEMA)
+
+    def _changed(self, table: VersionedTable, cursor: int, schema: pa.Schema) -> tuple[pa.Table, int]:
+        end = "read_at" if table is READINGS else "end_at"
         with self._lake.reading() as session:
-            new_cursor = newest(session, self._lake, "reading", "recorded_at")
+            new_cursor = newest(session, self._lake, table.name, "recorded_at")
             if new_cursor <= cursor:
-                return CHANGE_SCHEMA.empty_table(), cursor
+                return schema.empty_table(), cursor
             rows = session.execute(f"""
-                SELECT meter_id, quantity, min(read_at) AS start_at, max(read_at) AS end_at FROM lake.reading
+                SELECT {table.owner}, quantity, min({table.time}) AS start_at, max({end}) AS end_at
+                FROM lake.{table.name}
                 WHERE recorded_at > {instant(cursor)} AND recorded_at <= {instant(new_cursor)}
-                GROUP BY meter_id, quantity ORDER BY meter_id, quantity
+                GROUP BY {table.owner}, quantity ORDER BY {table.owner}, quantity
             """)  # noqa: S608  built from checked parts
-            return rows.to_arrow_table().cast(CHANGE_SCHEMA), new_cursor
+            return rows.to_arrow_table().cast(schema), new_cursor
 
     def _query(self, statement: str, schema: pa.Schema) -> pa.Table:
         with self._lake.reading() as cursor:

@@ -34,6 +34,9 @@ _NOTED_QUANTITY = "active_energy_import"
 # a breaker carries a multiple of its rating for seconds, never for a reading period.
 _ROLLOVER_MARGIN = 1.2
 _DOUBT_FACTOR = 4.0
+# Without a rated power only the register noted at the start is doubted, because a forgotten one is zero and would
+# bill the meter's whole former life: no meter counts more than 100 A at three times 230 V, and some, before the ratio.
+_DIRECT_METER_KW = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +180,18 @@ def _judged(
     fits = np.roll(value, 1) < _of_groups(groups, _capacity)[group]
     # No rated power, no plausibility: nan compares false, and the step stays unexplained.
     rolled = down & fits & (over <= rated * _ROLLOVER_MARGIN + slack)
-    implausible = ~first & ~down & (np.abs(step) * ratio > rated * _DOUBT_FACTOR + slack)
+    unrated_start = np.isnan(rated) & _after_noted_start(groups, group, at)
+    limit = np.where(unrated_start, _DIRECT_METER_KW * UNIT * ratio * hours, rated * _DOUBT_FACTOR) + slack
+    implausible = ~first & ~down & (np.abs(step) * ratio > limit)
     return rolled, down & ~rolled, implausible
+
+
+def _after_noted_start(groups: Sequence[Group], group: Integers, at: Integers) -> Flags:
+    """Whether the step to a reading begins at the register noted when the meter was put up."""
+    noted = np.array([bool(g.noted) for g in groups], dtype=bool)[group]
+    starts = noted & (at == _of_groups(groups, lambda g: g.start)[group])
+    after: Flags = np.roll(starts, 1) & ~starts
+    return after
 
 
 def _with_ratio(value: Integers, group: Integers, groups: Sequence[Group]) -> Integers:
@@ -186,8 +199,10 @@ def _with_ratio(value: Integers, group: Integers, groups: Sequence[Group]) -> In
     fractions = [g.meter.ratio.as_integer_ratio() for g in groups]
     numerator = np.array([top for top, _ in fractions], dtype=np.int64)[group]
     denominator = np.array([bottom for _, bottom in fractions], dtype=np.int64)[group]
-    energy: Integers = (2 * value * numerator + denominator) // (2 * denominator)
-    return energy
+    if len(value) and 2 * int(np.abs(value).max()) * int(numerator.max()) >= 2**63 - int(denominator.max()):
+        value = value.astype(object)  # ratios of many digits on large registers: slower, and exact
+    energy = (2 * value * numerator + denominator) // (2 * denominator)
+    return np.asarray(energy, np.int64)
 
 
 def _counted(steps: Flags, group: Integers) -> Integers:

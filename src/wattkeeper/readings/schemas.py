@@ -61,6 +61,11 @@ CHANGE_SCHEMA = pa.schema(
 )
 """What was appended since a cursor: ``start_at`` and ``end_at`` are the first and last ``read_at``, both included."""
 
+POINT_CHANGE_SCHEMA = pa.schema(
+    [("point_id", pa.int64()), ("quantity", pa.string()), ("start_at", INSTANT), ("end_at", INSTANT)]
+)
+"""The same for intervals of metering points."""
+
 SOURCES = ("imported", "polled", "meter", "edited")
 """Where a reading came from, in rising rank.
 

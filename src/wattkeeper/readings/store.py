@@ -5,7 +5,7 @@ Calls are synchronous and may come from any thread. Nothing is ever overwritten;
 
 import time
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
@@ -19,6 +19,7 @@ from wattkeeper.readings.layout import newest, prepare
 from wattkeeper.readings.maintenance import Maintained, Maintenance
 from wattkeeper.readings.queries import StoreQueries
 from wattkeeper.readings.schemas import Appended
+from wattkeeper.readings.surroundings import Surroundings
 from wattkeeper.readings.versions import INTERVALS, READINGS, VersionedTable
 
 _ATTEMPTS = 8
@@ -30,6 +31,7 @@ class ReadingsStore(StoreQueries):
     def __init__(self, lake: Lake) -> None:
         super().__init__(lake)
         self._latest = LatestReadings(lake)
+        self.surroundings = Surroundings(lake, self._latest)
         self._maintenance = Maintenance(lake, self._latest)
 
     @classmethod
@@ -93,13 +95,18 @@ class ReadingsStore(StoreQueries):
 
     def maintain(
         self,
-        now: datetime,
+        now: datetime | None = None,
         *,
         keep_exchanges: timedelta = timedelta(days=90),
         keep_snapshots: timedelta = timedelta(hours=1),
     ) -> Maintained:
-        """Flush, merge, sort and tidy while others read and write; a kill at any point loses nothing."""
-        return self._maintenance.run(now, keep_exchanges=keep_exchanges, keep_snapshots=keep_snapshots)
+        """Flush, merge, sort and tidy while others read and write; a kill at any point loses nothing.
+
+        Ages of files and snapshots are those of this machine's clock, which is also what ``now`` is when left out.
+        """
+        return self._maintenance.run(
+            now or datetime.now(UTC), keep_exchanges=keep_exchanges, keep_snapshots=keep_snapshots
+        )
 
     def _append(self, table: VersionedTable, batch: pa.Table, now: datetime) -> Appended:
         """One commit; tried again when maintenance moved the very rows a batch replaces."""

@@ -1,0 +1,87 @@
+"""How far deriving intervals has come: all SQL of the readings room in the ledger database."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import and_, or_, select
+from sqlalchemy.orm import Session
+
+from wattkeeper.readings.models import DerivationCursor, DerivedInstallation
+from wattkeeper.registry.models import Installation
+
+_COPIED = (
+    "point_id",
+    "meter_id",
+    "valid_from",
+    "valid_to",
+    "ct_ratio",
+    "pt_ratio",
+    "first_register",
+    "last_register",
+)
+_ENDING = {"valid_to", "last_register"}
+
+
+@dataclass(frozen=True, slots=True)
+class MovedInstallation:
+    """An installation that is not as the intervals know it."""
+
+    installation_id: int
+    point_id: int
+    meter_id: int
+    touched_from: datetime
+    """Energy from here on is to be derived again."""
+    values: dict[str, object]
+    """What to remember once that is done."""
+
+
+class DerivationRepository:
+    """Positions and remembered installations, in the caller's transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def position(self, stream: str) -> int:
+        """The ``recorded_at`` [µs] up to which a stream was dealt with; 0 at first."""
+        cursor = self._session.get(DerivationCursor, stream)
+        return 0 if cursor is None else cursor.position
+
+    def advance(self, stream: str, position: int) -> None:
+        """Remember a position; it never goes back."""
+        cursor = self._session.get(DerivationCursor, stream, with_for_update=True)
+        if cursor is None:
+            self._session.add(DerivationCursor(stream=stream, position=position))
+        else:
+            cursor.position = max(cursor.position, position)
+
+    def moved_installations(self) -> list[MovedInstallation]:
+        """Installations that are new or were changed since the intervals were derived from them."""
+        columns = [(getattr(Installation, name), getattr(DerivedInstallation, name)) for name in _COPIED]
+        differs = or_(
+            DerivedInstallation.installation_id.is_(None),
+            *(and_(now.is_distinct_from(then)) for now, then in columns),
+        )
+        rows = self._session.execute(
+            select(Installation, DerivedInstallation)
+            .outerjoin(DerivedInstallation, DerivedInstallation.installation_id == Installation.id)
+            .where(differs)
+        )
+        return [_moved(now, then) for now, then in rows]
+
+    def remember(self, moved: Iterable[MovedInstallation]) -> None:
+        """The intervals now follow these installations."""
+        for installation in moved:
+            self._session.merge(
+                DerivedInstallation(installation_id=installation.installation_id, **installation.values)
+            )
+
+
+def _moved(now: Installation, then: DerivedInstallation | None) -> MovedInstallation:
+    """A mere end touches what lies after it; anything else touches the whole installation."""
+    values = {name: getattr(now, name) for name in _COPIED}
+    starts = [now.valid_from] if then is None else [now.valid_from, then.valid_from]
+    touched_from = min(starts)
+    if then is not None and {name for name in _COPIED if getattr(then, name) != values[name]} <= _ENDING:
+        touched_from = min(end for end in (now.valid_to, then.valid_to) if end is not None)
+    return MovedInstallation(now.id, now.point_id, now.meter_id, touched_from, values)
