@@ -6,6 +6,7 @@ Both editions share this envelope. Only the DATA bytes travel with 33H added; a 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from typing import NamedTuple
 
 from wattkeeper.protocols.dlt645.errors import FrameError, RequestError
@@ -197,8 +198,8 @@ class FrameReader:
 
     Of all places where a frame could begin, the one whose frame is complete *and sound* first wins. So a false
     start (a 68H in noise, a length byte of 255) delays nothing behind it, and the events are the same for every
-    way of cutting the stream. Bytes that began like a frame and failed are reported as `BrokenFrame`, at the
-    moment the failure is known.
+    way of cutting the stream. Bytes that began like a frame and failed are reported as `BrokenFrame`, as soon as
+    it is certain that they are not the inside of a sound one.
 
     The buffer never holds more than one longest frame between two calls.
     """
@@ -207,90 +208,107 @@ class FrameReader:
         """`max_size`: the longest DATA field believed [bytes]; a larger L is noise."""
         self.max_size = max_size
         self._buffer = b""
-        self._decided = 0  # frames that end at or before this offset were judged in an earlier call
-        self._broken_floor = 0  # a broken frame is reported once, not again for every 68H inside it
+        self._reported = 0  # up to here nothing more is reported as broken: once is enough
 
     def feed(self, chunk: bytes) -> list[Frame | BrokenFrame]:
-        """Everything that `chunk` completes, in the order in which it became complete."""
+        """Everything that `chunk` completes, in the order in which it became certain."""
         if self._buffer:
             return self._search(self._buffer + chunk)
         # The usual case, one clean reply in one piece: two 68H in it, so nothing else can begin inside.
         start = chunk.find(b"\x68")
         if start < 0:
             return []
-        size = len(chunk)
         try:
-            end = start + 12 + chunk[start + 9]
+            length = chunk[start + 9]
             if (
-                end == size
-                and chunk[start + 7] == 0x68  # noqa: PLR2004
-                and chunk[-1] == 0x16  # noqa: PLR2004
+                start + _OVERHEAD + length == len(chunk)
+                and chunk[start + _SECOND_START] == _START
+                and chunk[-1] == _END
                 and sum(chunk[start:-2]) & 0xFF == chunk[-2]
-                and chunk.count(b"\x68") == 2  # noqa: PLR2004
-                and chunk[start + 9] <= self.max_size
+                and chunk.count(b"\x68") == 2  # noqa: PLR2004 - both start bytes
+                and length <= self.max_size
             ):
-                return [_frame(chunk, start, end)]
+                return [_frame(chunk, start, len(chunk))]
         except IndexError:  # fewer than 10 bytes so far
             pass
         return self._search(bytes(chunk))
 
     def flush(self) -> list[Frame | BrokenFrame]:
         """The line went silent: report the half frame in the buffer, if any, and forget it."""
-        buffer = self._buffer
-        self._buffer, self._decided, self._broken_floor = b"", 0, 0
-        start = next(
-            (at for at in _beginnings(buffer, self.max_size) if len(buffer) - at > _SECOND_START), None
-        )
-        if start is None:
-            return []
-        half = buffer[start:]
-        expected = f"{_OVERHEAD + half[9]}" if len(half) >= _HEADER else f"at least {_OVERHEAD}"
-        return [BrokenFrame(half, f"silence after {len(half)} of {expected} bytes")]
+        buffer, self._buffer = self._buffer, b""
+        reported, self._reported = self._reported, 0
+        for start in _beginnings(buffer, self.max_size):
+            half = buffer[start:]
+            if start >= reported and len(half) > _SECOND_START:
+                whole = f"{_OVERHEAD + half[9]}" if len(half) >= _HEADER else f"at least {_OVERHEAD}"
+                return [BrokenFrame(half, f"silence after {len(half)} of {whole} bytes")]
+        return []
 
     def _search(self, buffer: bytes) -> list[Frame | BrokenFrame]:
         events: list[Frame | BrokenFrame] = []
+        candidates = [
+            (match.start(), self._end(buffer, match.start())) for match in _CANDIDATE.finditer(buffer)
+        ]
+        suspects: list[tuple[int, int, str]] = []
         floor = 0
-        for end, start in self._decidable(buffer):
+        for start, end in sorted(candidates, key=_by_end):
+            if end > len(buffer):
+                break
             if start < floor:
                 continue
             problem = self._judge(buffer, start, end)
-            if not problem:
-                events.append(_frame(buffer, start, end))
-                floor = self._broken_floor = end
-            elif start >= self._broken_floor:
-                events.append(BrokenFrame(buffer[start:end], problem))
-                self._broken_floor = end
-        self._keep(buffer, floor)
+            if problem:
+                suspects.append((start, end, problem))
+                continue
+            suspects = [suspect for suspect in suspects if suspect[0] < start]
+            self._report(buffer, suspects + _cut_short(candidates, floor, start, end), events)
+            events.append(_frame(buffer, start, end))
+            floor = self._reported = end
+            suspects.clear()
+        keep = next((at for at in _beginnings(buffer, self.max_size) if at >= floor), len(buffer))
+        self._report(buffer, [suspect for suspect in suspects if suspect[0] < keep], events)
+        self._buffer = buffer[keep:]
+        self._reported = max(self._reported - keep, 0)
         return events
 
-    def _decidable(self, buffer: bytes) -> list[tuple[int, int]]:
-        """(end, start) of every beginning whose frame, by its L, ends within the buffer and is not yet judged."""
-        found = []
-        for match in _CANDIDATE.finditer(buffer):
-            start = match.start()
-            length = buffer[start + 9]
-            end = start + (_OVERHEAD + length if length <= self.max_size else _HEADER)
-            if self._decided < end <= len(buffer):
-                found.append((end, start))
-        found.sort()
-        return found
+    def _end(self, buffer: bytes, start: int) -> int:
+        """Where the fate of the frame beginning at `start` is known: its last byte, or an absurd length."""
+        length = buffer[start + 9]
+        return start + (_OVERHEAD + length if length <= self.max_size else _HEADER)
 
     def _judge(self, buffer: bytes, start: int, end: int) -> str:
-        if buffer[start + 9] > self.max_size:
-            return f"length byte {buffer[start + 9]:02X} is more than {self.max_size}"
+        length = buffer[start + 9]
+        if length > self.max_size:
+            return f"length byte {length:02X} is more than {self.max_size}"
         return _tail_problem(buffer[start:end])
 
-    def _keep(self, buffer: bytes, floor: int) -> None:
-        """Drop all that can no longer be part of a frame."""
-        size = len(buffer)
-        keep = next((at for at in _beginnings(buffer, self.max_size) if at >= floor), size)
-        self._buffer = buffer[keep:]
-        self._decided = size - keep if keep < size else 0
-        self._broken_floor = max(self._broken_floor - keep, 0)
+    def _report(
+        self, buffer: bytes, suspects: list[tuple[int, int, str]], events: list[Frame | BrokenFrame]
+    ) -> None:
+        for start, end, problem in sorted(suspects):
+            if start >= self._reported:
+                events.append(BrokenFrame(buffer[start:end], problem))
+                self._reported = end
+
+
+def _by_end(candidate: tuple[int, int]) -> tuple[int, int]:
+    return candidate[1], candidate[0]
+
+
+def _cut_short(
+    candidates: list[tuple[int, int]], floor: int, start: int, end: int
+) -> list[tuple[int, int, str]]:
+    """Frames that began before the sound one at `start` and should have gone on behind it: their rest was lost."""
+    first, last = bisect_left(candidates, (floor, 0)), bisect_left(candidates, (start, 0))
+    return [
+        (began, start, f"cut short after {start - began} of {expected - began} bytes")
+        for began, expected in candidates[first:last]
+        if expected > end
+    ]
 
 
 def _beginnings(buffer: bytes, max_size: int) -> list[int]:
-    """Offsets at which a frame may have begun that is not complete yet."""
+    """Offsets at which a frame may have begun whose fate is still open."""
     size = len(buffer)
     found = []
     at = buffer.find(b"\x68", max(0, size - _OVERHEAD - max_size))
