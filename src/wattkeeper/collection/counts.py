@@ -11,6 +11,8 @@ class Failure(StrEnum):
 
     NO_REPLY = "no_reply"
     REFUSED = "refused"
+    UNSUPPORTED = "unsupported"
+    """The meter does not have what was asked, and is not asked again soon."""
     GARBLED = "garbled"
     LINK_DOWN = "link_down"
 

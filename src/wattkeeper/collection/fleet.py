@@ -1,9 +1,8 @@
 """What is to be read, as the registry and the plans say at this moment: frozen, free of any session."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from wattkeeper.collection.schedule import Rhythm
@@ -66,5 +65,5 @@ class Memory:
     backfilled_until: datetime | None = None
     clock_deviation: timedelta | None = None
     clock_read_at: datetime | None = None
-    refused: Mapping[str, datetime] = MappingProxyType({})
+    refused: Mapping[str, datetime] = field(default_factory=dict)
     """Requests the meter has refused as unknown to it, and when."""

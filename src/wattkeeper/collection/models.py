@@ -44,7 +44,9 @@ class PlanMeter(Base):
     __tablename__ = "plan_meter"
 
     plan_id: Mapped[int] = mapped_column(ForeignKey("reading_plan.id", ondelete="CASCADE"), primary_key=True)
-    meter_id: Mapped[int] = mapped_column(ForeignKey("meter.id", ondelete="CASCADE"), primary_key=True, index=True)
+    meter_id: Mapped[int] = mapped_column(
+        ForeignKey("meter.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
 
 
 class ReadStatistic(Base):
@@ -69,6 +71,7 @@ class ReadStatistic(Base):
     strays: Mapped[int] = mapped_column(default=0)
     no_reply: Mapped[int] = mapped_column(default=0)
     refused: Mapped[int] = mapped_column(default=0)
+    unsupported: Mapped[int] = mapped_column(default=0)
     garbled: Mapped[int] = mapped_column(default=0)
     link_down: Mapped[int] = mapped_column(default=0)
 

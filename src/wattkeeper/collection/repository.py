@@ -74,7 +74,9 @@ class CollectionRepository:
         if not quantities:
             raise CollectionError(f"The reading plan {code} names no quantity.", hint="Name at least one.")
         if self._session.scalar(select(ReadingPlan.id).where(ReadingPlan.code == code)) is not None:
-            raise CollectionError(f"There is a reading plan {code} already.", hint="Choose another code, or change that one.")
+            raise CollectionError(
+                f"There is a reading plan {code} already.", hint="Choose another code, or change that one."
+            )
         plan = ReadingPlan(
             code=code,
             name=name,
@@ -95,7 +97,11 @@ class CollectionRepository:
         if self._session.scalar(select(func.count()).select_from(ReadingPlan)):
             return False
         self.add_plan(
-            code="registers", name="Energy registers and load record", quantities=REGISTERS, every_seconds=900, profile=True
+            code="registers",
+            name="Energy registers and load record",
+            quantities=REGISTERS,
+            every_seconds=900,
+            profile=True,
         )
         # Live values wait a little, so that at a quarter hour the registers are read closer to it.
         self.add_plan(
@@ -112,7 +118,9 @@ class CollectionRepository:
         named: dict[int, set[int]] = {}
         for plan_id, meter_id in self._session.execute(select(PlanMeter.plan_id, PlanMeter.meter_id)):
             named.setdefault(plan_id, set()).add(meter_id)
-        rows = self._session.scalars(select(ReadingPlan).where(ReadingPlan.enabled).order_by(ReadingPlan.code))
+        rows = self._session.scalars(
+            select(ReadingPlan).where(ReadingPlan.enabled).order_by(ReadingPlan.code)
+        )
         return tuple(
             Plan(
                 plan_id=row.id,
@@ -131,12 +139,12 @@ class CollectionRepository:
 
     # -- what is to be read -----------------------------------------------------------------------------------------
 
-    def fleet(self, *, zone: str) -> Fleet:
+    def fleet(self, *, now: datetime, zone: str) -> Fleet:
         """The enabled meters on enabled links; `zone` is that of meters which are not installed anywhere."""
         registry = Registry(self._session)
         elsewhere = ZoneInfo(zone)
         meters: dict[int, dict[int, MeterToCollect]] = {}
-        for row in registry.meters_to_read():
+        for row in registry.meters_to_read(now=now):
             meters.setdefault(row.link_id, {})[row.meter_id] = MeterToCollect(
                 meter_id=row.meter_id,
                 link_id=row.link_id,
@@ -162,7 +170,8 @@ class CollectionRepository:
             refused.setdefault(row.meter_id, {})[row.request] = row.refused_at
         known = {row.meter_id: row for row in self._session.scalars(select(MeterProgress))}
         return {
-            meter_id: _memory(known.get(meter_id), refused.get(meter_id, {})) for meter_id in known.keys() | refused.keys()
+            meter_id: _memory(known.get(meter_id), refused.get(meter_id, {}))
+            for meter_id in known.keys() | refused.keys()
         }
 
     def save_backfilled(self, reached: Mapping[int, datetime]) -> None:
@@ -183,7 +192,9 @@ class CollectionRepository:
 
     def save_refused(self, refused: Iterable[tuple[int, str, datetime]]) -> None:
         """Note which requests which meters have refused."""
-        rows = [{"meter_id": meter_id, "request": request, "refused_at": at} for meter_id, request, at in refused]
+        rows = [
+            {"meter_id": meter_id, "request": request, "refused_at": at} for meter_id, request, at in refused
+        ]
         self._upsert(RefusedRequest, rows, keys=("meter_id", "request"))
 
     def forget_refused(self, *, before: datetime) -> None:

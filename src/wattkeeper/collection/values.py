@@ -91,7 +91,7 @@ class SuccessRate:
     strays: int
     """Frames heard from another meter, or about something else than what was asked."""
     failures: dict[str, int]
-    """Failed reads by reason: `no_reply`, `refused`, `garbled`, `link_down`."""
+    """Failed reads by reason: `no_reply`, `refused`, `unsupported`, `garbled`, `link_down`."""
 
     @property
     def rate(self) -> float | None:

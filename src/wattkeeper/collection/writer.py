@@ -71,6 +71,7 @@ class ReadingWriter:
         now: the clock, for `recorded_at`.
         save_backfilled: writes down how far load records were fetched; called in the thread after the commit.
         options: how long and how many rows to gather.
+
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class ReadingWriter:
         self._committing: _Batch | None = None
         self._full = asyncio.Event()
         self._turn = asyncio.Lock()
+        self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.error: str | None = None
         """Why the last commit failed; None when it did not."""
@@ -118,13 +120,15 @@ class ReadingWriter:
 
     def start(self) -> None:
         """Begin to commit."""
+        self._closing.clear()
         self._task = asyncio.create_task(self._run(), name="collector: store")
 
     async def stop(self) -> None:
         """Commit what is left; what cannot be committed even now is said, with its number."""
+        self._closing.set()
+        self._full.set()
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await self._task  # never cancelled: whether a running commit succeeded must be known
             self._task = None
         for attempt in range(_ATTEMPTS_AT_STOP):
             if await self.flush():
@@ -140,12 +144,14 @@ class ReadingWriter:
 
     async def _run(self) -> None:
         pause = 0.0
-        while True:
+        while not self._closing.is_set():
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._full.wait(), self._options.commit_seconds)
-            await asyncio.sleep(pause)
             done = await self._commit_next()
             pause = 0.0 if done else min(max(1.0, 2 * pause), _LONGEST_PAUSE)
+            if pause:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._closing.wait(), pause)
 
     async def _commit_next(self) -> bool:
         """Commit the batch that failed before, or else what has been gathered."""
@@ -155,13 +161,12 @@ class ReadingWriter:
                 self._full.clear()
             batch = self._committing
             try:
-                # Shielded: a thread cannot be stopped half-way, and whether it committed must be known.
-                await asyncio.shield(asyncio.to_thread(self._commit, batch))
-            except asyncio.CancelledError:
-                raise
+                await asyncio.to_thread(self._commit, batch)
             except Exception as error:  # noqa: BLE001 - whatever it is, the readings are kept and it is said
                 if self.error is None:
-                    log.error("readings wait: the store failed", readings=self.waiting, error=str(error))
+                    log.error(  # noqa: TRY400 - a sentence will do
+                        "readings wait: the store failed", readings=self.waiting, error=str(error)
+                    )
                 self.error = str(error)
                 return False
             if self.error is not None:

@@ -54,17 +54,27 @@ class Request(Protocol):
 class Driver(Protocol):
     """One meter protocol."""
 
-    protocol: str
-    """As in `Meter.protocol`."""
-    errors: type[Exception]
-    """Base of what its exchanges raise."""
-    profile_quantities: frozenset[str]
-    """The quantities that a load record holds for back-fill."""
-    profile_key: str
-    """`Request.key` of every request for the load record."""
+    @property
+    def protocol(self) -> str:
+        """As in `Meter.protocol`."""
+        ...
+
+    @property
+    def errors(self) -> type[Exception]:
+        """Base of what its exchanges raise."""
+        ...
+
+    @property
+    def profile_key(self) -> str:
+        """`Request.key` of every request for the load record."""
+        ...
 
     def supports(self, quantity: str) -> bool:
         """Whether the protocol can name this quantity at all."""
+        ...
+
+    def brings(self, key: str) -> tuple[str, ...]:
+        """The quantities that only the request of this name can bring; none for one that can be divided."""
         ...
 
     def plan(

@@ -65,7 +65,14 @@ def _demands() -> Iterator[tuple[str, str]]:
 
 def _variables() -> Iterator[tuple[str, str]]:
     """Instantaneous values: DI1 = 00 the total, 01 to 03 the phases (table A.3)."""
-    phased = {"voltage": 1, "current": 2, "active_power": 3, "reactive_power": 4, "apparent_power": 5, "power_factor": 6}
+    phased = {
+        "voltage": 1,
+        "current": 2,
+        "active_power": 3,
+        "reactive_power": 4,
+        "apparent_power": 5,
+        "power_factor": 6,
+    }
     for key, kind in phased.items():
         if kind > phased["current"]:
             yield key, f"02{kind:02X}0000"
@@ -149,7 +156,8 @@ class ReadRequest:
             for di in identifiers_of(quantity):
                 wanted.setdefault(di, []).append(quantity)
         return [
-            ReadRequest(self.address, di, quantities=tuple(keys), zone=self._zone) for di, keys in wanted.items()
+            ReadRequest(self.address, di, quantities=tuple(keys), zone=self._zone)
+            for di, keys in wanted.items()
         ]
 
     def measured(self, at: datetime) -> list[Measured]:
@@ -240,7 +248,9 @@ class LoadRecordRequest:
     quantities = PROFILE_QUANTITIES
     parts: Sequence[Request] = ()
 
-    def __init__(self, address: str, way: str, *, zone: ZoneInfo, start: datetime | None = None, count: int = 1) -> None:
+    def __init__(
+        self, address: str, way: str, *, zone: ZoneInfo, start: datetime | None = None, count: int = 1
+    ) -> None:
         stamp = None if start is None else stamp_to_ask(start, zone)
         self.exchange = LoadRecordExchange(address, PROFILE_CLASS + way, start=stamp, count=count)
         self._zone = zone
@@ -258,21 +268,28 @@ class LoadRecordRequest:
             for record, instant in zip(records, instants, strict=True)
             if instant is not None
             for item in record.values
-            if isinstance(item.value, Decimal) and (quantity := quantity_of(item.identifier)) in self.quantities
+            if isinstance(item.value, Decimal)
+            and (quantity := quantity_of(item.identifier)) in self.quantities
         ]
 
 
 class Dlt645Driver:
     """The driver of DL/T 645-2007 meters."""
 
-    protocol = PROTOCOL
-    errors = Dlt645Error
-    profile_quantities = frozenset(PROFILE_QUANTITIES)
-    profile_key = PROFILE_CLASS
+    protocol: str = PROTOCOL
+    errors: type[Exception] = Dlt645Error
+    profile_key: str = PROFILE_CLASS
 
     def supports(self, quantity: str) -> bool:
         """Whether the standard has an identifier for this quantity."""
         return bool(identifiers_of(quantity))
+
+    def brings(self, key: str) -> tuple[str, ...]:
+        """The quantity of an identifier that is no block."""
+        if key == CLOCK_TIME:
+            return (CLOCK,)
+        name = quantity_of(key)
+        return () if name is None else (name,)
 
     def plan(
         self, address: str, quantities: Iterable[str], *, zone: ZoneInfo, refused: Collection[str] = ()
@@ -286,7 +303,9 @@ class Dlt645Driver:
         """
         names = frozenset(quantities)
         steps = _steps(names - {CLOCK}, frozenset(refused))
-        planned: list[Request] = [ReadRequest(address, di, quantities=brought, zone=zone) for di, brought in steps]
+        planned: list[Request] = [
+            ReadRequest(address, di, quantities=brought, zone=zone) for di, brought in steps
+        ]
         if CLOCK in names and CLOCK_TIME not in refused:
             planned.append(ClockRequest(address, zone=zone))
         return planned

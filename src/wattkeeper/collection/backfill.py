@@ -1,0 +1,148 @@
+"""The past: what the store lacks is fetched from the meters' own load records, oldest first, in a link's idle time."""
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from wattkeeper.collection.counts import Failure
+from wattkeeper.collection.drivers.base import Request
+from wattkeeper.collection.meters import KnownMeter
+from wattkeeper.collection.reader import Reader, Records, Result
+from wattkeeper.kernel.timerange import TimeRange
+
+_ATTEMPTS = 2
+_SECONDS_PER_REQUEST = 1.5
+"""How long one request for the past may keep a person waiting."""
+_FIRST_COUNT = 6
+_MOST_COUNT = 96
+
+
+@dataclass(slots=True)
+class _Gaps:
+    """What one meter still has to tell, oldest first."""
+
+    ranges: deque[TimeRange]
+    until: datetime
+    """The store was asked up to this instant: when nothing is left, all before it is dealt with."""
+    earliest: datetime | None = None
+    """The oldest record the meter has, once it was asked."""
+    latest: datetime | None = None
+    asked_extremes: bool = False
+
+
+@dataclass(slots=True)
+class Backfill:
+    """The gaps of the meters on one link."""
+
+    reader: Reader
+    records: Records
+    _gaps: dict[int, _Gaps] = field(default_factory=dict)
+    _order: list[tuple[datetime, int]] = field(default_factory=list)
+    """Heap: the meter with the oldest gap first."""
+    _count: int = _FIRST_COUNT
+    """Records per request, so that it takes about as long as it may on this line."""
+
+    def __len__(self) -> int:
+        return len(self._gaps)
+
+    def __contains__(self, meter_id: object) -> bool:
+        return meter_id in self._gaps
+
+    def found(self, meter_id: int, gaps: Iterable[TimeRange], *, until: datetime) -> None:
+        """Take over what the store lacks of a meter, up to `until`; in place of what was known before."""
+        ranges = deque(gaps)
+        if not ranges:
+            self._gaps.pop(meter_id, None)
+            return
+        self._gaps[meter_id] = _Gaps(ranges, until)
+        heapq.heappush(self._order, (ranges[0].start, meter_id))
+
+    def drop(self, meter_id: int) -> None:
+        """Leave a meter alone until the store is asked again."""
+        self._gaps.pop(meter_id, None)
+
+    def next_meter(self) -> int | None:
+        """The meter whose gap begins first."""
+        while self._order:
+            start, meter_id = self._order[0]
+            gaps = self._gaps.get(meter_id)
+            if gaps is not None and gaps.ranges[0].start == start:
+                return meter_id
+            heapq.heappop(self._order)  # of a gap that was filled, dropped or replaced meanwhile
+        return None
+
+    async def step(self, known: KnownMeter) -> Result:
+        """One request for the oldest gap of a meter."""
+        meter, gaps = known.meter, self._gaps[known.meter.meter_id]
+        start = gaps.ranges[0].start
+        count = min(self._count, -(-gaps.ranges[0].duration // meter.slot))
+        request = known.driver.profile(meter.address, start, count=count, zone=meter.zone)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        result = await self._ask(known, request)
+        if result.failure is not None:
+            return result
+        self._learn_pace(loop.time() - began, asked=count)
+        if result.newest is not None and result.newest >= start:
+            self._reached(known, result.newest + meter.slot)
+            return result
+        return await self._nothing_there(known)
+
+    async def _nothing_there(self, known: KnownMeter) -> Result:
+        """No record from the start of a gap on: the meter forgot it, or slept through it, or has yet to write it."""
+        meter, gaps = known.meter, self._gaps[known.meter.meter_id]
+        if not gaps.asked_extremes:
+            extremes = []
+            for way in (known.driver.earliest, known.driver.latest):
+                result = await self._ask(known, way(meter.address, zone=meter.zone))
+                if result.failure is not None:
+                    return result
+                extremes.append(result.newest)
+            gaps.earliest, gaps.latest = extremes
+            gaps.asked_extremes = True
+        start = gaps.ranges[0].start
+        if gaps.earliest is not None and start < gaps.earliest:
+            self._reached(known, gaps.earliest)
+        elif gaps.latest is not None and start < gaps.latest:
+            # A meter that was without power wrote nothing then, and answers only to stamps it has.
+            self._reached(known, start + meter.slot)
+        else:
+            self.drop(meter.meter_id)
+        return Result()
+
+    async def _ask(self, known: KnownMeter, request: Request) -> Result:
+        """Ask; a meter that fails is left alone until the store is asked again."""
+        result = await self.reader.ask(known, request, attempts=_ATTEMPTS, announce=False)
+        if result.failure not in (None, Failure.LINK_DOWN):
+            self.drop(known.meter.meter_id)
+        return result
+
+    def _reached(self, known: KnownMeter, instant: datetime) -> None:
+        """All before `instant` is fetched or cannot be had."""
+        meter_id = known.meter.meter_id
+        gaps = self._gaps[meter_id]
+        while gaps.ranges:
+            first = gaps.ranges[0]
+            assert first.end is not None
+            if instant < first.end:
+                gaps.ranges[0] = TimeRange(max(instant, first.start), first.end)
+                break
+            gaps.ranges.popleft()
+        if gaps.ranges:
+            heapq.heappush(self._order, (gaps.ranges[0].start, meter_id))
+            self._note(known, min(instant, gaps.ranges[0].start))
+        else:
+            self._note(known, gaps.until)
+            self.drop(meter_id)
+
+    def _note(self, known: KnownMeter, until: datetime) -> None:
+        known.backfilled_until = until
+        self.records.writer.backfilled(known.meter.meter_id, until)
+
+    def _learn_pace(self, seconds: float, *, asked: int) -> None:
+        """As many records next time as the line carries in the time that a person may be kept waiting."""
+        fitting = int(asked * _SECONDS_PER_REQUEST / max(seconds, 1e-3))
+        self._count = max(1, min(fitting, 2 * self._count, _MOST_COUNT))

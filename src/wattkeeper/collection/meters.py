@@ -1,0 +1,71 @@
+"""One meter as its link's worker knows it: what it is, how it fares, and what it was found not to have."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from wattkeeper.collection.drivers.base import Driver
+from wattkeeper.collection.fleet import Memory, MeterToCollect
+from wattkeeper.collection.health import MeterHealth
+from wattkeeper.collection.values import CollectorOptions, MeterState
+
+
+@dataclass(slots=True)
+class KnownMeter:
+    """The changing side of one meter."""
+
+    meter: MeterToCollect
+    driver: Driver
+    health: MeterHealth = field(default_factory=MeterHealth)
+    refused: dict[str, datetime] = field(default_factory=dict)
+    """Requests it said it knows nothing of, and when."""
+    backfilled_until: datetime | None = None
+    clock_deviation: timedelta | None = None
+    clock_read_at: datetime | None = None
+
+    @classmethod
+    def remembered(cls, meter: MeterToCollect, *, driver: Driver, memory: Memory) -> "KnownMeter":
+        """A meter with what was learned about it before."""
+        return cls(
+            meter,
+            driver,
+            refused=dict(memory.refused),
+            backfilled_until=memory.backfilled_until,
+            clock_deviation=memory.clock_deviation,
+            clock_read_at=memory.clock_read_at,
+        )
+
+    def refusals(self, now: datetime, *, options: CollectorOptions) -> frozenset[str]:
+        """The requests that are not worth sending now; a refusal from long ago counts no more."""
+        if not self.refused:
+            return frozenset()
+        old = [key for key, at in self.refused.items() if now - at > timedelta(days=options.refused_days)]
+        for key in old:
+            del self.refused[key]
+        return frozenset(self.refused)
+
+    @property
+    def unsupported(self) -> tuple[str, ...]:
+        """The quantities that cannot be had because their requests were refused."""
+        return tuple(sorted({quantity for key in self.refused for quantity in self.driver.brings(key)}))
+
+    def wants_clock(self, now: datetime, *, options: CollectorOptions) -> bool:
+        """Whether the meter's clock is to be looked at again."""
+        return self.clock_read_at is None or now - self.clock_read_at >= timedelta(hours=options.clock_hours)
+
+    def state(self) -> MeterState:
+        """A snapshot for others."""
+        health = self.health
+        return MeterState(
+            meter_id=self.meter.meter_id,
+            link_id=self.meter.link_id,
+            presence=health.presence,
+            since=health.since,
+            failures_in_a_row=health.failures_in_a_row,
+            last_success_at=health.last_success_at,
+            last_failure_at=health.last_failure_at,
+            last_failure=health.last_failure,
+            next_attempt_at=health.next_attempt_at,
+            clock_deviation=self.clock_deviation,
+            clock_read_at=self.clock_read_at,
+            unsupported=self.unsupported,
+        )

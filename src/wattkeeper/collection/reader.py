@@ -1,0 +1,246 @@
+"""One request to one meter over one bus: sent, judged, counted, traced, and turned into readings."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from wattkeeper.collection.counts import NO_METER, Failure, ReadStatistics
+from wattkeeper.collection.drivers.base import CLOCK, Driver, Measured, Request
+from wattkeeper.collection.meters import KnownMeter
+from wattkeeper.collection.values import CollectorOptions, LiveReading
+from wattkeeper.collection.writer import POLLED, STAMPED, ExchangeRow, ReadingRow, ReadingWriter
+from wattkeeper.kernel.hub import Hub
+from wattkeeper.links.bus import Bus
+from wattkeeper.links.errors import LinkLost, LinkUnavailable, NoReply
+from wattkeeper.links.traffic import Traffic
+from wattkeeper.readings.quantities import quantity
+from wattkeeper.readings.schemas import ReadingStatus, new_exchange_id
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a request."""
+
+    failure: Failure | None = None
+    why: str = ""
+    """The sentence for a person, where it failed."""
+    silent: bool = False
+    """The request ran into its time-out: asking this meter for more would cost as much again."""
+    measured: tuple[Measured, ...] = ()
+    readings: tuple[LiveReading, ...] = ()
+
+    @property
+    def newest(self) -> datetime | None:
+        """The newest of the meter's own stamps, where the values carry such (aware UTC)."""
+        return max(
+            (value.stamped_at for value in self.measured if value.stamped_at is not None), default=None
+        )
+
+
+@dataclass(slots=True)
+class Wire:
+    """What passed on the bus during one request; the bus shows it through a tap."""
+
+    attempts: int = 0
+    """1 and one more for each repetition; follow-up requests are none. 0: nothing could be sent."""
+    sent: bytes = b""
+    received: bytes = b""
+    _last: bytes = b""
+
+    def begin(self) -> None:
+        """Forget the request before."""
+        self.attempts, self.sent, self.received, self._last = 0, b"", b"", b""
+
+    def see(self, traffic: Traffic) -> None:
+        """Take a chunk."""
+        if traffic.direction == "rx":
+            self.received += traffic.data if traffic.note is None else b""
+            return
+        if not self.attempts or traffic.data == self._last:
+            self.attempts += 1
+        self.sent += traffic.data
+        self._last = traffic.data
+
+
+@dataclass(slots=True)
+class Records:
+    """Where a reader leaves what it found out."""
+
+    now: Callable[[], datetime]
+    writer: ReadingWriter
+    statistics: ReadStatistics
+    hub: Hub
+    options: CollectorOptions
+    clocks: dict[int, tuple[timedelta, datetime]] = field(default_factory=dict)
+    """Clock deviations not yet written down, by meter."""
+    refusals: list[tuple[int, str, datetime]] = field(default_factory=list)
+    """Refused requests not yet written down."""
+
+
+class Reader:
+    """Runs requests on one bus, one at a time."""
+
+    def __init__(self, bus: Bus, *, link_id: int, records: Records) -> None:
+        self.bus = bus
+        self.link_id = link_id
+        self._records = records
+        self._wire = Wire()
+        self._forget_tap = bus.add_tap(self._tap)
+
+    def close(self) -> None:
+        """Stop listening to the bus."""
+        self._forget_tap()
+
+    async def ask(
+        self,
+        known: KnownMeter,
+        request: Request,
+        *,
+        attempts: int | None = None,
+        repeated: bool = False,
+        last: bool = True,
+        announce: bool = True,
+    ) -> Result:
+        """Send one request and file whatever comes of it; never raises for what a meter or a link does.
+
+        Args:
+            known: the meter.
+            request: what to ask.
+            attempts: how often to send it before giving up; None: as often as the bus does by itself.
+            repeated: earlier attempts of this read have failed already (for the statistics).
+            last: a failure now is the end of this read (for the statistics).
+            announce: whether the values are news for live pages; the past is not.
+
+        """
+        records = self._records
+        began = records.now()
+        self._wire.begin()
+        result = await self._converse(request, driver=known.driver, attempts=attempts)
+        ended = records.now()
+        exchange_id = new_exchange_id()
+        if self._wire.attempts:
+            readings = _rows(known, result.measured, read_at=ended, exchange_id=exchange_id)
+            records.writer.add(
+                self._trace(exchange_id, known, request, result, began=began, ended=ended), readings
+            )
+        self._count(known, request, result, at=ended, repeated=repeated, last=last)
+        self._judge(known, request, result, at=ended)
+        result = replace(
+            result, readings=_live(known, result.measured, read_at=ended, exchange_id=exchange_id)
+        )
+        if announce and result.readings:
+            records.hub.publish("reading", list(result.readings))
+        return result
+
+    async def _converse(self, request: Request, *, driver: Driver, attempts: int | None) -> Result:
+        try:
+            await self.bus.run(request.exchange, attempts=attempts)
+            return Result(measured=tuple(request.measured(self._records.now())))
+        except (LinkLost, LinkUnavailable) as error:
+            return Result(Failure.LINK_DOWN, str(error))
+        except NoReply as error:
+            return Result(Failure.GARBLED if error.octets else Failure.NO_REPLY, str(error), silent=True)
+        except driver.errors as error:
+            if driver.is_unsupported(error):
+                return Result(Failure.UNSUPPORTED, str(error))
+            return Result(Failure.REFUSED if driver.is_refusal(error) else Failure.GARBLED, str(error))
+
+    def _trace(
+        self,
+        exchange_id: int,
+        known: KnownMeter,
+        request: Request,
+        result: Result,
+        *,
+        began: datetime,
+        ended: datetime,
+    ) -> ExchangeRow:
+        said = [result.failure.value if result.failure else "ok", *map(str, _strays(request))]
+        meter_id, wire = known.meter.meter_id, self._wire
+        return ExchangeRow(
+            exchange_id, self.link_id, meter_id, began, ended, wire.sent, wire.received, "; ".join(said)
+        )
+
+    def _count(
+        self, known: KnownMeter, request: Request, result: Result, *, at: datetime, repeated: bool, last: bool
+    ) -> None:
+        down = result.failure is Failure.LINK_DOWN
+        self._records.statistics.count(
+            at,
+            link_id=self.link_id,
+            meter_id=NO_METER if down else known.meter.meter_id,
+            attempts=self._wire.attempts,
+            strays=len(_strays(request)),
+            failure=result.failure,
+            repeated=repeated,
+            ended=last or result.failure is None,
+        )
+
+    def _judge(self, known: KnownMeter, request: Request, result: Result, *, at: datetime) -> None:
+        """What this says about the meter: present or not, what it lacks, how its clock goes."""
+        records = self._records
+        if result.failure is Failure.LINK_DOWN:
+            return  # nobody could be asked: the meter is not to blame
+        if result.silent:
+            why = "; ".join([result.why, *map(str, _strays(request))])
+            changed = known.health.failed(at, why=why, options=records.options)
+        else:
+            changed = known.health.answered(at)
+        if result.failure is Failure.UNSUPPORTED:
+            known.refused[request.key] = at
+            records.refusals.append((known.meter.meter_id, request.key, at))
+            changed = True
+        for value in result.measured:
+            if value.quantity == CLOCK:
+                known.clock_deviation = _EPOCH + timedelta(seconds=float(value.value)) - at
+                known.clock_read_at = at
+                records.clocks[known.meter.meter_id] = (known.clock_deviation, at)
+                changed = True
+        if changed:
+            records.hub.publish("meter", known.state())
+
+    def _tap(self, traffic: Traffic) -> None:
+        self._wire.see(traffic)
+        if self._records.hub.subscribers("traffic"):
+            self._records.hub.publish("traffic", traffic)
+
+
+def _strays(request: Request) -> Sequence[Exception]:
+    """Frames that did not answer: of another meter, or about something else. Recorded, and not believed."""
+    strays: Sequence[Exception] = getattr(request.exchange, "strays", ())
+    return strays
+
+
+def _rows(
+    known: KnownMeter, measured: Iterable[Measured], *, read_at: datetime, exchange_id: int
+) -> list[ReadingRow]:
+    return [
+        ReadingRow(
+            known.meter.meter_id,
+            value.quantity,
+            value.stamped_at or read_at,
+            value.value,
+            ReadingStatus.METER_FLAGGED if value.doubtful else ReadingStatus.OK,
+            POLLED if value.stamped_at is None else STAMPED,
+            exchange_id,
+        )
+        for value in measured
+    ]
+
+
+def _live(
+    known: KnownMeter, measured: Iterable[Measured], *, read_at: datetime, exchange_id: int
+) -> tuple[LiveReading, ...]:
+    return tuple(
+        LiveReading(
+            meter_id=known.meter.meter_id,
+            quantity=value.quantity,
+            value=value.value,
+            unit=quantity(value.quantity).unit,
+            read_at=value.stamped_at or read_at,
+            exchange_id=exchange_id,
+        )
+        for value in measured
+    )

@@ -1,0 +1,338 @@
+"""The owner of one link: takes what matters most from its queues, one request at a time.
+
+A person's read goes first, then what is due, then the past. One task per link, none per meter.
+"""
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from wattkeeper.collection.backfill import Backfill
+from wattkeeper.collection.clock import Clock
+from wattkeeper.collection.counts import Failure
+from wattkeeper.collection.drivers.base import CLOCK, Request
+from wattkeeper.collection.errors import CollectorStopped, ReadFailed, UnknownMeter
+from wattkeeper.collection.fleet import LinkToCollect, Plan
+from wattkeeper.collection.meters import KnownMeter
+from wattkeeper.collection.queues import DueQueue, DueRead
+from wattkeeper.collection.reader import Reader, Records
+from wattkeeper.collection.values import LinkStatus, LiveReading
+from wattkeeper.links.bus import Bus
+
+log = structlog.get_logger(__name__)
+
+_AFTER_A_BUG = timedelta(seconds=1)
+_STORE_CATCHES_UP = timedelta(seconds=1)
+_SHORTEST_PAUSE = 0.5
+"""Between two attempts to open a link, whatever the bus says. [s]"""
+_GRACE = 2.0
+"""How long the request in flight may take to end when the collector stops. [s]"""
+
+
+@dataclass(slots=True)
+class LiveRead:
+    """Somebody waits for these quantities."""
+
+    meter_id: int
+    quantities: Sequence[str]
+    answer: asyncio.Future[list[LiveReading]]
+
+
+@dataclass(slots=True)
+class LinkWorker:
+    """The queues of one link and the task that works them off."""
+
+    link: LinkToCollect
+    bus: Bus
+    clock: Clock
+    records: Records
+    zone: ZoneInfo
+    """In which plans are aligned to the clock."""
+    meters: dict[int, KnownMeter] = field(default_factory=dict)
+    plans: dict[int, Plan] = field(default_factory=dict)
+    backfill: Backfill = field(init=False)
+    _due: DueQueue = field(default_factory=DueQueue)
+    _live: deque[LiveRead] = field(default_factory=deque)
+    _timetable: list[tuple[datetime, int]] = field(default_factory=list)
+    """Heap of the next due instant of each plan."""
+    _paused_until: datetime | None = None
+    _past_waits_until: datetime | None = None
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _stopping: bool = False
+    _working: bool = True
+    _reader: Reader = field(init=False)
+    _task: asyncio.Task[None] | None = None
+
+    def __post_init__(self) -> None:
+        self._reader = Reader(self.bus, link_id=self.link.link_id, records=self.records)
+        self.backfill = Backfill(self._reader, records=self.records)
+
+    # -- from outside -----------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._task = asyncio.create_task(self._run(), name=f"collector: link {self.link.code}")
+
+    async def stop(self) -> None:
+        """Let the request in flight end, refuse those who wait, and close the link."""
+        self._stopping = True
+        self._wake.set()
+        if self._task is not None:
+            await asyncio.wait({self._task}, timeout=_GRACE)
+        await self.bus.close()
+        if self._task is not None:
+            await self._task
+        self._reader.close()
+        while self._live:
+            live = self._live.popleft()
+            if not live.answer.done():
+                live.answer.set_exception(
+                    CollectorStopped(f"The link {self.link.code} was closed before the meter was read.")
+                )
+
+    def read_live(self, meter_id: int, quantities: Sequence[str]) -> asyncio.Future[list[LiveReading]]:
+        """Queue a person's read before everything else."""
+        answer: asyncio.Future[list[LiveReading]] = asyncio.get_running_loop().create_future()
+        self._live.append(LiveRead(meter_id, quantities, answer))
+        self._wake.set()
+        return answer
+
+    def configure(
+        self, link: LinkToCollect, meters: Mapping[int, KnownMeter], plans: Sequence[Plan], *, zone: ZoneInfo
+    ) -> None:
+        """Take over the meters of the link and the plans that cover some of them, aligned to the clock of `zone`."""
+        now = self.clock.now()
+        self._look_at_the_clock(now)
+        for gone in self.meters.keys() - meters.keys():
+            self._due.drop(gone)
+            self.backfill.drop(gone)
+        new = meters.keys() - self.meters.keys()
+        self.link, self.zone = link, zone
+        self.meters = dict(meters)
+        before, self.plans = self.plans, {plan.plan_id: plan for plan in plans}
+        for plan in plans:
+            if before.get(plan.plan_id) == plan:
+                self._come_due(plan, new, now=now)
+            else:  # a new plan begins at once, like everything at the start, and then keeps to the clock
+                self._come_due(plan, self.meters, now=now)
+        self._timetable = [(self._next(plan, now), plan.plan_id) for plan in plans]
+        heapq.heapify(self._timetable)
+        self._wake.set()
+
+    def profiled(self) -> list[KnownMeter]:
+        """The meters whose load record is wanted and that have one."""
+        now = self.clock.now()
+        plans = [plan for plan in self.plans.values() if plan.profile]
+        return [
+            known
+            for meter_id, known in self.meters.items()
+            if any(plan.covers(meter_id) for plan in plans)
+            and known.driver.profile_key not in known.refusals(now, options=self.records.options)
+        ]
+
+    def wake(self) -> None:
+        """Look again whether there is something to do."""
+        self._wake.set()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything that was queued is done."""
+        return not (self._working or self._live or len(self._due) or len(self.backfill))
+
+    def status(self) -> LinkStatus:
+        """A snapshot for others."""
+        state = self.bus.state
+        return LinkStatus(
+            link_id=self.link.link_id,
+            code=self.link.code,
+            url=self.link.url,
+            connected=state.connected,
+            since=state.since,
+            error=state.error,
+            meters=len(self.meters),
+            waiting_live=len(self._live),
+            waiting_due=len(self._due),
+            backfilling=len(self.backfill),
+        )
+
+    # -- the task ---------------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while not self._stopping:
+            self._wake.clear()
+            try:
+                self._working = True
+                worked = await self._work()
+            except Exception:
+                # A fault of ours with one meter must not end the reading of all the others on the link.
+                log.exception("reading failed", link=self.link.code)
+                self._paused_until = self.clock.now() + _AFTER_A_BUG
+                worked = False
+            self._working = False
+            if not worked and not self._stopping:
+                await self.clock.wait(self._wake, until=self._next_instant())
+
+    async def _work(self) -> bool:
+        """The piece of work that matters most; False when there is nothing to do now."""
+        connected = self.bus.state.connected
+        try:
+            if await self._serve_live():
+                return True
+            now = self.clock.now()
+            self._look_at_the_clock(now)
+            if self._paused_until is not None:
+                if now < self._paused_until:
+                    return False
+                self._paused_until = None
+            if (read := self._due.pop(now)) is not None:
+                await self._read_due(read)
+                return True
+            return await self._fill_a_gap(now)
+        finally:
+            if self.bus.state.connected != connected:
+                self.records.hub.publish("link", self.status())
+
+    def _look_at_the_clock(self, now: datetime) -> None:
+        while self._timetable and self._timetable[0][0] <= now:
+            plan = self.plans[self._timetable[0][1]]
+            heapq.heapreplace(self._timetable, (self._next(plan, now), plan.plan_id))
+            self._come_due(plan, self.meters, now=now)
+
+    def _come_due(self, plan: Plan, meter_ids: Iterable[int], *, now: datetime) -> None:
+        for meter_id in meter_ids:
+            if plan.covers(meter_id) and self.meters[meter_id].health.may_be_asked(now):
+                self._due.add(meter_id, plan.quantities)
+
+    def _next(self, plan: Plan, after: datetime) -> datetime:
+        return plan.rhythm.next_due(after, zone=self.zone, key=self.link.code)
+
+    def _next_instant(self) -> datetime | None:
+        if self._paused_until is not None:
+            return self._paused_until
+        next_plan = self._timetable[0][0] if self._timetable else None
+        instants = (next_plan, self._due.next_ripe, self._past_waits_until)
+        return min((instant for instant in instants if instant is not None), default=None)
+
+    # -- due --------------------------------------------------------------------------------------------------------
+
+    async def _read_due(self, read: DueRead) -> None:
+        """All that is due of one meter; a person's read goes in between two requests."""
+        known = self.meters[read.meter_id]
+        waiting = deque(self._plan(known, read.quantities, with_clock=True))
+        repeated = read.attempts > 0
+        while waiting and not self._stopping:
+            await self._serve_live()
+            request = waiting.popleft()
+            more = self._may_retry(known, read)
+            result = await self._reader.ask(known, request, attempts=1, repeated=repeated, last=not more)
+            repeated = False
+            if result.failure is Failure.UNSUPPORTED:
+                waiting.extendleft(reversed(request.parts))
+            if result.failure is Failure.LINK_DOWN:
+                self._due.put_back(read)
+                self._pause()
+                return
+            if result.silent:
+                self._try_again(known, read)
+                return
+            read.quantities.difference_update(request.quantities)
+
+    def _may_retry(self, known: KnownMeter, read: DueRead) -> bool:
+        """Whether a failure now is followed by another attempt: not for a meter that is silent, or about to be."""
+        options = self.records.options
+        return read.attempts < options.retries and known.health.failures_in_a_row + 1 < options.silent_after
+
+    def _try_again(self, known: KnownMeter, read: DueRead) -> None:
+        """Behind the other meters, after a pause; the silent are left to the plans and their own back-off."""
+        options = self.records.options
+        read.attempts += 1
+        if read.attempts > options.retries or not known.health.may_be_asked(self.clock.now()):
+            return
+        pause = timedelta(seconds=options.retry_seconds * 2 ** (read.attempts - 1))
+        self._due.put_back(read, not_before=self.clock.now() + pause)
+
+    def _plan(
+        self, known: KnownMeter, quantities: Iterable[str], *, with_clock: bool = False
+    ) -> list[Request]:
+        now = self.clock.now()
+        options = self.records.options
+        wanted = set(quantities)
+        if with_clock and known.wants_clock(now, options=options):
+            wanted.add(CLOCK)
+        refused = known.refusals(now, options=options)
+        return known.driver.plan(known.meter.address, wanted, zone=known.meter.zone, refused=refused)
+
+    def _pause(self) -> None:
+        """The link is down: nobody on it can be asked until it may be opened again."""
+        seconds = max(self.bus.retry_in, _SHORTEST_PAUSE)
+        self._paused_until = self.clock.now() + timedelta(seconds=seconds)
+        self.records.hub.publish("link", self.status())
+
+    # -- a person waits ---------------------------------------------------------------------------------------------
+
+    async def _serve_live(self) -> bool:
+        """Read for everyone who waits; True when somebody did."""
+        served = False
+        while self._live and not self._stopping:
+            served = True
+            live = self._live.popleft()
+            if live.answer.done():  # the person has left
+                continue
+            try:
+                readings = await self._read_live(live)
+            except Exception as error:  # noqa: BLE001 - it belongs to the one who waits
+                if not live.answer.done():
+                    live.answer.set_exception(error)
+            else:
+                if not live.answer.done():
+                    live.answer.set_result(readings)
+        return served
+
+    async def _read_live(self, live: LiveRead) -> list[LiveReading]:
+        known = self.meters.get(live.meter_id)
+        if known is None:
+            raise UnknownMeter(f"Meter {live.meter_id} is no longer read on the link {self.link.code}.")
+        readings: list[LiveReading] = []
+        failures: list[str] = []
+        waiting = deque(self._plan(known, live.quantities))
+        while waiting:
+            request = waiting.popleft()
+            result = await self._reader.ask(known, request)
+            readings += result.readings
+            if result.failure is Failure.UNSUPPORTED:
+                waiting.extendleft(reversed(request.parts))
+            if result.failure is not None:
+                failures.append(result.why)
+            if result.silent or result.failure is Failure.LINK_DOWN:
+                break
+        if not readings:
+            why = failures[0] if failures else "It has none of these quantities."
+            raise ReadFailed(f"Meter {known.meter.address} on {self.link.code} was not read. {why}")
+        return readings
+
+    # -- the past ---------------------------------------------------------------------------------------------------
+
+    async def _fill_a_gap(self, now: datetime) -> bool:
+        """One request for the oldest gap; False when there is none, or the store must catch up first."""
+        if self.records.writer.is_behind:
+            self._past_waits_until = now + _STORE_CATCHES_UP
+            return False
+        self._past_waits_until = None
+        meter_id = self.backfill.next_meter()
+        if meter_id is None:
+            return False
+        known = self.meters[meter_id]
+        refused = known.refusals(now, options=self.records.options)
+        if not known.health.may_be_asked(now) or known.driver.profile_key in refused:
+            self.backfill.drop(meter_id)
+            return True
+        result = await self.backfill.step(known)
+        if result.failure is Failure.LINK_DOWN:
+            self._pause()
+        return True
