@@ -26,6 +26,7 @@ from wattkeeper.kernel.hub import Hub
 from wattkeeper.kernel.ownership import FolderLock
 from wattkeeper.readings.service import IntervalService
 from wattkeeper.readings.store import ReadingsStore
+from wattkeeper.registry.repository import Registry
 from wattkeeper.settings import Settings
 from wattkeeper.web.application import create_application
 from wattkeeper.web.server import ConsoleServer, build_server
@@ -66,6 +67,7 @@ class Parts:
         try:
             database = Database(settings.ledger)
             database.migrate()
+            _ensure_site(database, settings)
             store = _open_store(settings)
         except BaseException:
             lock.release()
@@ -84,6 +86,16 @@ class Parts:
         self.store.close()
         self.database.dispose()
         self.lock.release()
+
+
+def _ensure_site(database: Database, settings: Settings) -> None:
+    """A new ledger gets its first site, so that an import has somewhere to go."""
+    with database.write() as session:
+        registry = Registry(session)
+        if not registry.sites():
+            registry.add_site(
+                code="main", name="主站点 Main site", zone=settings.zone, currency=settings.currency
+            )
 
 
 def _open_store(settings: Settings) -> ReadingsStore:
@@ -148,7 +160,9 @@ class Server:
         maintenance_seconds = self.parts.settings.maintenance_minutes * 60
         tasks = [
             asyncio.create_task(_repeat(self._derive, every=DERIVE_SECONDS), name="derive"),
-            asyncio.create_task(_repeat(self.parts.store.maintain, every=maintenance_seconds), name="maintain"),
+            asyncio.create_task(
+                _repeat(self.parts.store.maintain, every=maintenance_seconds), name="maintain"
+            ),
         ]
         try:
             yield
@@ -182,7 +196,9 @@ async def _repeat(work: Callable[[], object], *, every: float) -> None:
         try:
             await asyncio.shield(running)
         except asyncio.CancelledError:
-            await asyncio.wait([running])  # a thread cannot be cancelled: let it finish before the stores close
+            await asyncio.wait(
+                [running]
+            )  # a thread cannot be cancelled: let it finish before the stores close
             raise
         except Exception:
             log.exception("background_work_failed", work=getattr(work, "__qualname__", str(work)))

@@ -53,14 +53,18 @@ class Settings(BaseSettings):
         default="127.0.0.1",
         description="Address the web server listens on. Loopback only until sign-in exists.",
     )
-    port: int = Field(default=8645, ge=0, le=65535, description="TCP port of the web server; 0 takes a free one.")
+    port: int = Field(
+        default=8645, ge=0, le=65535, description="TCP port of the web server; 0 takes a free one."
+    )
     language: Literal["zh", "en"] = Field(
         default="zh", description="Language of pages and documents when the visitor has chosen none."
     )
     zone: str = Field(
         default="Asia/Shanghai", description="Time zone of a site that is created without one (IANA name)."
     )
-    currency: str = Field(default="CNY", description="Currency of a site that is created without one (ISO 4217).")
+    currency: str = Field(
+        default="CNY", description="Currency of a site that is created without one (ISO 4217)."
+    )
     collect: bool = Field(default=True, description="Read meters while the server runs.")
     history_days: int = Field(
         default=70,
@@ -127,20 +131,28 @@ def load_settings(**options: Any) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        raise SettingsError(_sentence(error, path), hint="docs/reference/settings.md lists every setting.") from None
+        raise SettingsError(
+            _sentence(error, path), hint="docs/reference/settings.md lists every setting."
+        ) from None
 
 
 def _check_file(path: Path) -> None:
     if os.environ.get(CONFIG_VARIABLE) and not path.is_file():
-        raise SettingsError(f"{CONFIG_VARIABLE} names {path}, which is not a file.", hint="Correct it or unset it.")
+        raise SettingsError(
+            f"{CONFIG_VARIABLE} names {path}, which is not a file.", hint="Correct it or unset it."
+        )
     if not path.exists():
         return
     try:
         tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} is not valid TOML: {error}.", hint="Mend that line; nothing was started.") from None
+        raise SettingsError(
+            f"{path} is not valid TOML: {error}.", hint="Mend that line; nothing was started."
+        ) from None
     except OSError as error:
-        raise SettingsError(f"{path} cannot be read: {error.strerror}.", hint="Check its permissions.") from None
+        raise SettingsError(
+            f"{path} cannot be read: {error.strerror}.", hint="Check its permissions."
+        ) from None
 
 
 def _sentence(error: ValidationError, path: Path) -> str:

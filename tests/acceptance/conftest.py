@@ -24,7 +24,9 @@ def _environment(**changes: str) -> dict[str, str]:
 def wattkeeper(tmp_path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run `wattkeeper <arguments>` in an empty folder, to its end."""
 
-    def run(*arguments: object, stdin: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: object, stdin: str | None = None, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [COMMAND, *map(str, arguments)],
             cwd=tmp_path,

@@ -16,12 +16,22 @@ def silent_gateway():
     ("arguments", "said"),
     [
         pytest.param(["--link", "tcp://127.0.0.1:1", "--meter", "123"], "12 digits", id="address_too_short"),
-        pytest.param(["--link", "tcp://127.0.0.1:1", "--meter", "12345678901X"], "12 digits", id="address_not_digits"),
-        pytest.param(["--link", "tcp://127.0.0.1:1", "--meter", "123456789012", "enrgy"], "energy", id="unknown_word"),
-        pytest.param(["--link", "tcp://127.0.0.1:1", "--meter", "123456789012"], "127.0.0.1:1", id="nobody_listens"),
-        pytest.param(["--link", "serial:///dev/ttyUSB99", "--meter", "123456789012"], "/dev/ttyUSB99", id="port_absent"),
+        pytest.param(
+            ["--link", "tcp://127.0.0.1:1", "--meter", "12345678901X"], "12 digits", id="address_not_digits"
+        ),
+        pytest.param(
+            ["--link", "tcp://127.0.0.1:1", "--meter", "123456789012", "enrgy"], "energy", id="unknown_word"
+        ),
+        pytest.param(
+            ["--link", "tcp://127.0.0.1:1", "--meter", "123456789012"], "127.0.0.1:1", id="nobody_listens"
+        ),
+        pytest.param(
+            ["--link", "serial:///dev/ttyUSB99", "--meter", "123456789012"], "/dev/ttyUSB99", id="port_absent"
+        ),
         pytest.param(["--link", "ttyUSB0", "--meter", "123456789012"], "serial:///", id="not_a_url"),
-        pytest.param(["--link", "tcp://host.invalid:5", "--meter", "123456789012"], "host.invalid", id="unknown_host"),
+        pytest.param(
+            ["--link", "tcp://host.invalid:5", "--meter", "123456789012"], "host.invalid", id="unknown_host"
+        ),
     ],
 )
 def test_a_mistake_is_named(wattkeeper, arguments, said):

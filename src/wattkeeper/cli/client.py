@@ -46,7 +46,9 @@ def ask(owner: Owner, method: str, path: str, **request: Any) -> httpx2.Response
     """
     transport = httpx2.HTTPTransport(uds=str(owner.socket))
     try:
-        with httpx2.Client(transport=transport, base_url="http://localhost", timeout=TIMEOUT_SECONDS) as client:
+        with httpx2.Client(
+            transport=transport, base_url="http://localhost", timeout=TIMEOUT_SECONDS
+        ) as client:
             answer = client.request(method, f"/api/v1{path}", **request)
     except httpx2.TransportError as error:
         raise ServerSilent(

@@ -36,7 +36,9 @@ class NoFrame(WattkeeperError):
 
 def scan(
     link: LinkOption,
-    baud: Annotated[list[int] | None, typer.Option("--baud", help="Try only this baud rate; may be repeated.")] = None,
+    baud: Annotated[
+        list[int] | None, typer.Option("--baud", help="Try only this baud rate; may be repeated.")
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Find the meters on a link, and their baud rate."""
@@ -49,7 +51,9 @@ def scan(
         )
     if json:
         for meter in found:
-            print_json({"address": meter.address, "protocol": meter.protocol, "baud": meter.baud, "link": meter.url})
+            print_json(
+                {"address": meter.address, "protocol": meter.protocol, "baud": meter.baud, "link": meter.url}
+            )
         return
     rows = [(meter.address, meter.protocol, meter.baud or "-", meter.url) for meter in found]
     print_table(["meter", "protocol", "baud", "link"], rows, right=[2])
@@ -59,10 +63,13 @@ def read(
     link: LinkOption,
     words: Annotated[
         list[str] | None,
-        typer.Argument(help="energy, power, voltage, current ... or quantity keys such as active_energy_import_t1."),
+        typer.Argument(
+            help="energy, power, voltage, current ... or quantity keys such as active_energy_import_t1."
+        ),
     ] = None,
     meter: Annotated[
-        str | None, typer.Option("--meter", help="The meter's 12 digits; without it the only meter there is asked.")
+        str | None,
+        typer.Option("--meter", help="The meter's 12 digits; without it the only meter there is asked."),
     ] = None,
     json: JsonFlag = False,
 ) -> None:
@@ -81,7 +88,9 @@ def read(
             )
         return
     zh = chinese()
-    rows = [(value.name_zh if zh else value.name_en, value.value, value.unit, value.quantity) for value in values]
+    rows = [
+        (value.name_zh if zh else value.name_en, value.value, value.unit, value.quantity) for value in values
+    ]
     print_table(["量", "值", "单位", "键"] if zh else ["quantity", "value", "unit", "key"], rows, right=[1])
 
 
@@ -96,17 +105,27 @@ async def _monitor(link: str, *, json: bool) -> None:
         errors.print(f"Listening on {link}; Ctrl-C ends.", style="dim")
     async for heard in fieldwork.monitor(link):
         if json:
-            print_json({"at": heard.at.isoformat(), "valid": heard.valid, "raw": heard.raw.hex(), "summary": heard.summary})
+            print_json(
+                {
+                    "at": heard.at.isoformat(),
+                    "valid": heard.valid,
+                    "raw": heard.raw.hex(),
+                    "summary": heard.summary,
+                }
+            )
             continue
         when = heard.at.astimezone().strftime("%H:%M:%S.%f")[:-3]
         style = "" if heard.valid else "red"
-        console.print(Text.assemble((when, "dim"), "  ", (heard.raw.hex(" ").upper(), "cyan")), soft_wrap=True)
+        console.print(
+            Text.assemble((when, "dim"), "  ", (heard.raw.hex(" ").upper(), "cyan")), soft_wrap=True
+        )
         console.print(Text(f"              {heard.summary}", style=style), soft_wrap=True)
 
 
 def decode(
     frames: Annotated[
-        list[str] | None, typer.Argument(help="Frames in hexadecimal, spaces allowed within quotes; - reads one per line.")
+        list[str] | None,
+        typer.Argument(help="Frames in hexadecimal, spaces allowed within quotes; - reads one per line."),
     ] = None,
     json: JsonFlag = False,
 ) -> None:
@@ -135,7 +154,9 @@ def decode(
 def _frames(arguments: list[str] | None) -> Iterator[str]:
     """The frames named on the command line, `-` standing for the lines of standard input."""
     if not arguments:
-        raise NoFrame("There is no frame to decode.", hint="Give it in hexadecimal, or - to read a frame per line.")
+        raise NoFrame(
+            "There is no frame to decode.", hint="Give it in hexadecimal, or - to read a frame per line."
+        )
     for argument in arguments:
         yield from (line for line in _lines() if line.strip()) if argument == "-" else (argument,)
 
@@ -146,21 +167,30 @@ def _lines() -> Iterable[str]:
 
 def _octets(text: str) -> bytes:
     """The bytes that `text` writes in hexadecimal, however they are set apart."""
-    digits = "".join(text.replace("0x", "").replace("0X", "").translate(str.maketrans("", "", " \t,:-_\r")).split())
+    digits = "".join(
+        text.replace("0x", "").replace("0X", "").translate(str.maketrans("", "", " \t,:-_\r")).split()
+    )
     try:
         return bytes.fromhex(digits)
     except ValueError:
         wrong = next((character for character in digits if character not in "0123456789abcdefABCDEF"), None)
-        reason = f"{wrong!r} is no hexadecimal digit" if wrong else f"{len(digits)} digits are not whole bytes"
-        raise NoFrame(f"{text[:60]!r} is not hexadecimal: {reason}.", hint="Write two digits a byte, as in 68 61 01.") from None
+        reason = (
+            f"{wrong!r} is no hexadecimal digit" if wrong else f"{len(digits)} digits are not whole bytes"
+        )
+        raise NoFrame(
+            f"{text[:60]!r} is not hexadecimal: {reason}.", hint="Write two digits a byte, as in 68 61 01."
+        ) from None
 
 
 def _print_explanation(explanation: Explanation) -> None:
     zh = chinese()
-    rows = []
-    for part in explanation.parts:
-        rows.append((part.offset, part.octets.hex(" ").upper(), part.label_zh if zh else part.label_en, part.value))
-    print_table(["位置", "字节", "含义", "值"] if zh else ["at", "bytes", "meaning", "value"], rows, right=[0])
+    rows = [
+        (part.offset, part.octets.hex(" ").upper(), part.label_zh if zh else part.label_en, part.value)
+        for part in explanation.parts
+    ]
+    print_table(
+        ["位置", "字节", "含义", "值"] if zh else ["at", "bytes", "meaning", "value"], rows, right=[0]
+    )
     if not explanation.valid:
         errors.print(Text.assemble(("broken: ", "bold red"), str(explanation.error)), soft_wrap=True)
     console.print()

@@ -21,7 +21,9 @@ USER_ERRORS = (WattkeeperError, Dlt645Error)
 
 def print_error(error: BaseException) -> None:
     """Say what went wrong and, where we know, what to do next."""
-    errors.print(Text.assemble(("error: ", "bold red"), getattr(error, "message", str(error))), soft_wrap=True)
+    errors.print(
+        Text.assemble(("error: ", "bold red"), getattr(error, "message", str(error))), soft_wrap=True
+    )
     hint = getattr(error, "hint", None)
     if hint:
         errors.print(Text.assemble(("hint: ", "bold"), hint), soft_wrap=True)

@@ -17,8 +17,12 @@ from wattkeeper.demo import DEMO_FOLDER, Demo
 from wattkeeper.kernel.ownership import find_owner
 from wattkeeper.settings import Settings, load_settings
 
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of everything kept.", show_default="data")]
-Port = Annotated[int | None, typer.Option("--port", help="TCP port of the pages; 0 takes a free one.", show_default="8645")]
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Folder of everything kept.", show_default="data")
+]
+Port = Annotated[
+    int | None, typer.Option("--port", help="TCP port of the pages; 0 takes a free one.", show_default="8645")
+]
 
 
 def serve(data_dir: DataDir = None, port: Port = None) -> None:
@@ -64,7 +68,9 @@ def status(
         if json:
             print_json({"running": False})
         else:
-            console.print(f"No server runs on {settings.data_dir}. Start one with: wattkeeper serve", soft_wrap=True)
+            console.print(
+                f"No server runs on {settings.data_dir}. Start one with: wattkeeper serve", soft_wrap=True
+            )
         raise typer.Exit(code=3)  # LSB: "program is not running"
     server = running_server(settings) or owner
     overview = ask(server, "GET", "/overview").json()
@@ -81,7 +87,9 @@ def configure_logs(settings: Settings) -> None:
     """Log lines on standard error, as `log_level` and `log_format` say."""
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     machine = settings.log_format == "json"
-    renderer = structlog.processors.JSONRenderer(ensure_ascii=False) if machine else structlog.dev.ConsoleRenderer()
+    renderer = (
+        structlog.processors.JSONRenderer(ensure_ascii=False) if machine else structlog.dev.ConsoleRenderer()
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

