@@ -48,7 +48,7 @@ class Quantity:
     @property
     def occurred_at_key(self) -> str | None:
         """The key of the moment a maximum demand occurred at; None for everything but maximum demands."""
-        return f"{self.key}_occurred_at" if self.key.endswith("_max") or "_max_t" in self.key else None
+        return f"{self.key}_occurred_at" if self.kind == "demand" and "_max" in self.key else None
 
 
 _TARIFFS = (("t1", "尖", "sharp peak"), ("t2", "峰", "peak"), ("t3", "平", "flat"), ("t4", "谷", "valley"))
