@@ -10,7 +10,7 @@ order, and whatever a reader sees is a prefix without holes to come. (Numbers lo
 Append at the end of a transaction, so that writers wait for each other briefly. On SQLite writers take turns anyway.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,10 +58,16 @@ class ChangeFeed:
 
     def append(self, session: Session, topic: str, payload: Any) -> int:
         """Append an event in the caller's transaction and return its sequence number."""
-        if session.get_bind().dialect.name == "postgresql":
-            session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
+        _take_turns(session)
         added = insert(FeedEvent).values(topic=topic, payload=payload).returning(FeedEvent.sequence)
         return session.execute(added).scalar_one()
+
+    def extend(self, session: Session, topic: str, payloads: Iterable[Any]) -> None:
+        """Append many events of one topic, in their order."""
+        rows = [{"topic": topic, "payload": payload} for payload in payloads]
+        if rows:
+            _take_turns(session)
+            session.execute(insert(FeedEvent), rows)
 
     def read(self, session: Session, consumer: str, topics: Sequence[str], limit: int) -> list[Event]:
         """The next events on these topics behind the consumer's cursor, in order, at most ``limit``."""
@@ -99,3 +105,8 @@ class ChangeFeed:
         reached = session.scalar(select(func.min(FeedCursor.sequence))) or 0
         dropped = delete(FeedEvent).where(FeedEvent.sequence <= reached).returning(FeedEvent.sequence)
         return len(session.scalars(dropped).all())
+
+
+def _take_turns(session: Session) -> None:
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})

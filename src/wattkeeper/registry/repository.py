@@ -3,6 +3,7 @@
 Two parts of it have files of their own: ``periods`` (who is where and when) and ``search`` (the list of meters).
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -167,6 +168,11 @@ class Registry(Periods):
         self._session.add(assignment)
         self._session.flush()
 
+    def add_all(self, entities: Sequence[_Entity | AccountPoint]) -> None:
+        """Keep many entities that an import has checked, in few statements."""
+        self._session.add_all(entities)
+        self._session.flush()
+
     def _added(self, entity: _E, kind: str, key: str) -> _E:
         self._session.add(entity)
         try:
@@ -259,6 +265,14 @@ class Registry(Periods):
         """All accounts, by code."""
         return list(self._session.scalars(select(Account).order_by(Account.code)))
 
+    def everything(self, model: type[_E]) -> list[_E]:
+        """All rows of a table, for an import that compares its file with them."""
+        return list(self._session.scalars(select(model).order_by(model.id)))
+
+    def assignments(self) -> list[AccountPoint]:
+        """All assignments of points to accounts, for an import."""
+        return list(self._session.scalars(select(AccountPoint).order_by(AccountPoint.id)))
+
     def find_meters(
         self,
         *,
@@ -287,7 +301,7 @@ class Registry(Periods):
 
         A meter that was never installed can be read; one that was taken down is not missed.
         """
-        ever = select(Installation.id).where(Installation.meter_id == Meter.id).exists()
+        ever = select(Installation.id).where(Installation.meter_id == Meter.id).correlate(Meter).exists()
         here = and_(
             Installation.meter_id == Meter.id,
             Installation.valid_from <= now,
