@@ -18,11 +18,11 @@ class LinkError(WattkeeperError):
     """Something about a link or a conversation over it failed."""
 
 
-class BadLinkUrl(LinkError):  # noqa: N818 -- what happened says more than "Error"
+class BadLinkUrl(LinkError):
     """A link's address cannot be understood."""
 
 
-class LinkUnavailable(LinkError):  # noqa: N818 -- what happened says more than "Error"
+class LinkUnavailable(LinkError):
     """The port or host is absent or refuses us; ``retry_in`` seconds from now the bus tries again."""
 
     def __init__(self, message: str, *, hint: str | None = None, retry_in: float = 0.0) -> None:
@@ -38,11 +38,11 @@ class LinkBusy(LinkUnavailable):
     """The port exists, and another process holds it."""
 
 
-class LinkLost(LinkError):  # noqa: N818 -- what happened says more than "Error"
+class LinkLost(LinkError):
     """The link broke in the middle of a conversation, or was closed under it."""
 
 
-class NoReply(LinkError):  # noqa: N818 -- what happened says more than "Error"
+class NoReply(LinkError):
     """The link works and nobody answered, or not with a whole reply.
 
     Attributes:

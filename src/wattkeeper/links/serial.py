@@ -1,7 +1,7 @@
 """A bus on a serial port, through serialx."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 import serialx
 
@@ -27,14 +27,15 @@ class SerialLink(Link):
     """A serial port, held exclusively."""
 
     async def _dial(self) -> None:
-        loop = asyncio.get_running_loop()
+        kind = cast("type[Any]", serialx.SerialTransport)  # the platform's class, typed as its abstract base
+        transport = kind(loop=asyncio.get_running_loop(), protocol=self)
         try:
-            await serialx.create_serial_connection(
-                loop, lambda: self, self.url.device, **port_configuration(self.url)
-            )
-        except OSError as error:
-            raise explain_serial_failure(self.url.device, self.url.settings, error) from error
-        except serialx.SerialException as error:
+            await transport.connect(path=self.url.device, **port_configuration(self.url))
+        except (OSError, serialx.SerialException) as error:
+            transport.abort()  # it may hold the port although it could not set it up
+            await transport.wait_closed()
+            if isinstance(error, OSError):
+                raise explain_serial_failure(self.url.device, self.url.settings, error) from error
             raise LinkUnavailable(f"{self.url.device} cannot do {self.url.settings}: {error}.") from error
 
     async def _released(self, transport: asyncio.Transport) -> None:
