@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from wattkeeper.protocols.dlt645.layouts import layout_of
@@ -25,9 +26,14 @@ def plan_reads(dis: Iterable[str]) -> list[str]:
     # blocks that hold all values are a minimum vertex cover of the bipartite graph with the values as edges.
     edges = {di: (_block(di, f"{di[:4]}FF{di[6:]}"), _block(di, f"{di[:6]}FF")) for di in wanted}
     cover = _minimum_cover(list(edges.values()))
+    forced = Counter(
+        left if left in cover else right for left, right in edges.values() if {left, right} - cover
+    )
     bringing: dict[str, list[str]] = {}
-    for di, (tariffs, settlements) in edges.items():
-        bringing.setdefault(tariffs if tariffs in cover else settlements, []).append(di)
+    for di, blocks in edges.items():
+        # Where either block would bring it, the one that has more to bring anyway: the other may shrink to one value.
+        block = max((block for block in blocks if block in cover), key=lambda block: forced[block])
+        bringing.setdefault(block, []).append(di)
     return [block if len(brought) > 1 else brought[0] for block, brought in bringing.items()]
 
 
