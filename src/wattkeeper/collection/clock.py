@@ -1,7 +1,7 @@
 """The collector's clock: the one place of this room where "now" comes from, so that tests can steer it."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 
@@ -31,3 +31,31 @@ class SystemClock:
             await asyncio.wait_for(event.wait(), seconds)
         except TimeoutError:
             return
+
+
+class ManualClock:
+    """A clock that stands until somebody moves it: the double for tests, and for replaying the past."""
+
+    def __init__(self, at: datetime) -> None:
+        self._at = at
+        self._moved = asyncio.Event()
+
+    def now(self) -> datetime:
+        """The moment it was set to."""
+        return self._at
+
+    def advance(self, by: timedelta) -> None:
+        """Move on, and wake everyone who waited for a moment that has come."""
+        self._at += by
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+
+    async def wait(self, event: asyncio.Event, *, until: datetime | None) -> None:
+        """Return when `event` is set or the clock was moved to `until`."""
+        while not event.is_set() and (until is None or self._at < until):
+            waiting = [asyncio.ensure_future(event.wait()), asyncio.ensure_future(self._moved.wait())]
+            try:
+                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for waiter in waiting:
+                    waiter.cancel()

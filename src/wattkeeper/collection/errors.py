@@ -19,9 +19,13 @@ class UnknownWord(CollectionError):
     """A word on the command line names no quantity and no group of quantities."""
 
 
-class UnsupportedProtocol(CollectionError):
-    """No driver is installed for a meter's protocol."""
-
-
 class ReadFailed(CollectionError):
     """A meter was asked and gave no usable answer."""
+
+
+class BadAddress(CollectionError):
+    """A meter's address is not 12 digits."""
+
+
+class LineDisturbed(CollectionError):
+    """A line makes noise whatever is asked, so that nothing can be found on it."""

@@ -1,23 +1,40 @@
 """Work at the meter without any store: find meters on a link, read one, listen to a bus."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
+from wattkeeper.collection.drivers.base import Request
+from wattkeeper.collection.drivers.dlt645 import Dlt645Driver
+from wattkeeper.collection.errors import BadAddress, ReadFailed
+from wattkeeper.collection.listening import HeardFrame, monitor
+from wattkeeper.collection.scanning import BAUDS, FoundMeter, Progress, scan
+from wattkeeper.collection.words import WORDS, quantities_of
+from wattkeeper.links.bus import Bus
+from wattkeeper.links.errors import NoReply
+from wattkeeper.links.url import LinkUrl
+from wattkeeper.protocols.dlt645.errors import Dlt645Error, RequestError
+from wattkeeper.protocols.dlt645.frames import WILDCARD, check_address
+from wattkeeper.protocols.dlt645.master import ReadAddressExchange, ReadExchange
+from wattkeeper.readings.quantities import quantity
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoundMeter:
-    """A meter that answered a scan."""
+__all__ = [
+    "BAUDS",
+    "WORDS",
+    "FieldValue",
+    "FoundMeter",
+    "HeardFrame",
+    "Progress",
+    "monitor",
+    "read_meter",
+    "scan",
+]
 
-    address: str
-    """12 digits."""
-    protocol: str
-    """`dlt645-2007` or `dlt645-1997`."""
-    url: str
-    """The link as the meter answered on it, with its baud rate."""
-    baud: int | None
-    """None where the link has no baud rate (TCP)."""
+_DRIVER = Dlt645Driver()
+_ENERGY = "00010000"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,41 +42,102 @@ class FieldValue:
     """One value read from a meter in the field."""
 
     address: str
+    """The meter's real address, also when it was asked by a shortened one."""
     quantity: str
     name_zh: str
     name_en: str
     value: Decimal
     unit: str
     read_at: datetime
+    """When it answered (aware UTC)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeardFrame:
-    """Traffic heard on a link: one frame, or octets that are none."""
+async def read_meter(
+    url: str, *, address: str | None = None, words: Sequence[str] = ("energy",), zone: str = "Asia/Shanghai"
+) -> list[FieldValue]:
+    """Read one meter over a link.
 
-    at: datetime
-    raw: bytes
-    valid: bool
-    summary: str
-    """One line for people."""
+    Args:
+        url: where the meter is.
+        address: its 12 digits; None asks the only meter there for its address first.
+        words: groups such as `energy` or 电压, or quantity keys.
+        zone: of the meter's clock, for `clock` and times of demand.
+
+    Raises:
+        BadAddress, UnknownWord, BadLinkUrl: before anything is sent.
+        LinkUnavailable, LinkLost, NoReply: nobody could be asked, or nobody answered.
+        ReadFailed: the meter answered and gave no value.
+
+    """
+    wanted = quantities_of(words)
+    checked = None if address is None else _checked(address)
+    bus = Bus("field", LinkUrl.parse(url))
+    try:
+        asked = checked or await _only_address(bus)
+        return await _read(bus, asked, wanted, zone=ZoneInfo(zone))
+    finally:
+        await bus.close()
 
 
-BAUDS = (9600, 2400, 4800, 1200, 19200, 600)
-"""In the order of how often they are met: 2400 is the standard's default, 9600 what most meters now leave with."""
+async def _read(bus: Bus, address: str, wanted: Sequence[str], *, zone: ZoneInfo) -> list[FieldValue]:
+    values: dict[str, FieldValue] = {}
+    refusals: list[str] = []
+    waiting: deque[Request] = deque(_DRIVER.plan(address, wanted, zone=zone))
+    while waiting:
+        request = waiting.popleft()
+        try:
+            exchange = await bus.run(request.exchange)
+            at = datetime.now(UTC)
+            measured = request.measured(at)
+        except Dlt645Error as error:
+            refusals.append(str(error))
+            if _DRIVER.is_unsupported(error):
+                waiting.extendleft(reversed(request.parts))  # a meter without the block may have its items
+            continue
+        for item in measured:
+            entry = quantity(item.quantity)
+            values[item.quantity] = FieldValue(
+                address=getattr(exchange, "address", address),
+                quantity=entry.key,
+                name_zh=entry.name_zh,
+                name_en=entry.name_en,
+                value=item.value,
+                unit=entry.unit,
+                read_at=at,
+            )
+    if not values:
+        why = (
+            refusals[0]
+            if refusals
+            else "It has none of these quantities, or its protocol has no name for them."
+        )
+        raise ReadFailed(
+            f"Meter {address} gave no value. {why}", hint="Ask for something else, for example energy."
+        )
+    return [values[key] for key in wanted if key in values]
 
 
-async def scan(
-    url: str, *, bauds: Sequence[int] = BAUDS, progress: Callable[[str], None] | None = None
-) -> list[FoundMeter]:
-    """Find the meters on a link, and the baud rate they speak."""
-    raise NotImplementedError
+async def _only_address(bus: Bus) -> str:
+    """The address of the only meter on the link: asked by 13H, and by a wildcard read of those that do not know it."""
+    asking = ReadAddressExchange()
+    try:
+        await bus.run(asking, attempts=2)
+    except NoReply as silence:
+        if silence.octets:
+            raise ReadFailed(
+                f"Several meters seem to answer at once on {bus.url.place}, or the line is disturbed.",
+                hint="Name the meter with --meter; `wattkeeper scan` finds the addresses on a shared line.",
+            ) from silence
+        reading = await bus.run(ReadExchange(WILDCARD, _ENERGY), attempts=2)
+        return reading.address
+    assert asking.address is not None
+    return asking.address
 
 
-async def read_meter(url: str, *, address: str | None = None, words: Sequence[str] = ()) -> list[FieldValue]:
-    """Read one meter: words are groups such as `energy`, or quantity keys; no address asks the only meter there."""
-    raise NotImplementedError
-
-
-def monitor(url: str) -> AsyncIterator[HeardFrame]:
-    """Listen to a link without sending, frame by frame, until the caller stops."""
-    raise NotImplementedError
+def _checked(address: str) -> str:
+    try:
+        return check_address(address.strip().upper())
+    except RequestError as error:
+        raise BadAddress(
+            str(error), hint="The address is printed on the meter, often under a bar code."
+        ) from None

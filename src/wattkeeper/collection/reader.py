@@ -110,7 +110,7 @@ class Reader:
             request: what to ask.
             attempts: how often to send it before giving up; None: as often as the bus does by itself.
             repeated: earlier attempts of this read have failed already (for the statistics).
-            last: a failure now is the end of this read (for the statistics).
+            last: silence now is the end of this read (for the statistics).
             announce: whether the values are news for live pages; the past is not.
 
         """
@@ -175,7 +175,7 @@ class Reader:
             strays=len(_strays(request)),
             failure=result.failure,
             repeated=repeated,
-            ended=last or result.failure is None,
+            ended=last or not result.silent,  # only silence is tried again
         )
 
     def _judge(self, known: KnownMeter, request: Request, result: Result, *, at: datetime) -> None:

@@ -141,9 +141,15 @@ class LinkWorker:
         self._wake.set()
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether nothing can be done before time passes or something new comes."""
+        due_now = bool(self._timetable) and self._timetable[0][0] <= self.clock.now()
+        return not (self._working or due_now or self._live)
+
+    @property
     def is_idle(self) -> bool:
-        """Whether everything that was queued is done."""
-        return not (self._working or self._live or len(self._due) or len(self.backfill))
+        """Whether everything that was queued or is due is done."""
+        return self.is_waiting and not (len(self._due) or len(self.backfill))
 
     def status(self) -> LinkStatus:
         """A snapshot for others."""

@@ -1,0 +1,102 @@
+"""A simulated street, an empty installation, and a collector over both."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wattkeeper.collection.clock import ManualClock
+from wattkeeper.collection.engine import Collector
+from wattkeeper.collection.repository import CollectionRepository
+from wattkeeper.collection.values import CollectorOptions
+from wattkeeper.kernel.database import Database
+from wattkeeper.kernel.hub import Hub
+from wattkeeper.kernel.timerange import TimeRange
+from wattkeeper.readings.store import ReadingsStore
+from wattkeeper.registry.repository import Registry
+from wattkeeper.simulator.world import Neighbourhood, WorldPlan
+
+NOON = datetime(2026, 3, 10, 4, 0, tzinfo=UTC)
+"""Noon of a Tuesday in Shanghai."""
+
+
+@dataclass
+class House:
+    """One installation: ledger, store, and whatever is registered in it."""
+
+    database: Database
+    store: ReadingsStore
+    clock: ManualClock
+    hub: Hub = field(default_factory=Hub)
+    meters: dict[str, int] = field(default_factory=dict)
+    links: dict[str, int] = field(default_factory=dict)
+
+    def register(self, links: Mapping[str, tuple[str, Sequence[str]]]) -> None:
+        """Register links (code to URL and meter addresses)."""
+        with self.database.write() as session:
+            registry = Registry(session)
+            for code, (url, addresses) in links.items():
+                self.links[code] = registry.add_link(code=code, name=code, url=url).id
+                for address in addresses:
+                    self.meters[address] = registry.add_meter(address=address, link_id=self.links[code]).id
+
+    def plan(self, **fields: Any) -> None:
+        """Add a reading plan."""
+        with self.database.write() as session:
+            CollectionRepository(session).add_plan(**{"name": fields["code"], **fields})
+
+    def values(self, address: str, quantity: str = "active_energy_import") -> list[tuple[datetime, str, str]]:
+        """(read_at, value, source) of everything stored of a meter, oldest first."""
+        period = TimeRange(NOON - timedelta(days=400), NOON + timedelta(days=400))
+        table = self.store.readings(meter_ids=[self.meters[address]], quantities=[quantity], period=period)
+        rows = [(row["read_at"].astimezone(UTC), str(row["value"]), row["source"]) for row in table.to_pylist()]
+        return sorted(rows)
+
+    @asynccontextmanager
+    async def collecting(self, **options: Any) -> AsyncIterator[Collector]:
+        """A running collector; stopped at the end of the block."""
+        chosen = replace(CollectorOptions(history_days=0, statistics_seconds=0.2, reload_seconds=0.2), **options)
+        collector = Collector(self.database, self.store, self.hub, options=chosen, clock=self.clock)
+        await collector.start()
+        try:
+            yield collector
+        finally:
+            await collector.stop()
+
+
+@pytest.fixture
+def house(tmp_path: Path):
+    database = Database(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    database.create_schema()
+    with ReadingsStore.open(tmp_path / "store") as store:
+        yield House(database, store, ManualClock(NOON))
+    database.dispose()
+
+
+@pytest.fixture
+def street():
+    """A simulated world: `links` as in a world file."""
+
+    def build(clock: Any, *links: dict[str, Any], **world: Any) -> Neighbourhood:
+        described = {"installed": date(2026, 1, 1), **world, "links": list(links)}
+        return Neighbourhood(WorldPlan.from_mapping(described), clock=clock)
+
+    return build
+
+
+@pytest.fixture
+def until():
+    """Wait for something to become true, with a deadline instead of a sleep."""
+
+    async def wait(condition: Callable[[], Any], *, timeout: float = 15.0) -> Any:
+        async with asyncio.timeout(timeout):
+            while not (value := condition()):
+                await asyncio.sleep(0.01)
+        return value
+
+    return wait

@@ -1,0 +1,250 @@
+"""The collector reads real sockets, and what it promises holds when meters and links misbehave."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from wattkeeper.collection.errors import ReadFailed, UnknownMeter
+from wattkeeper.collection.repository import CollectionRepository
+from wattkeeper.collection.values import Presence
+from wattkeeper.kernel.timerange import TimeRange
+from wattkeeper.protocols.dlt645.master import ReadExchange
+from wattkeeper.readings.errors import UnknownQuantity
+from wattkeeper.registry.models import Link, Meter
+from wattkeeper.simulator.faults import Faults
+
+FIRST, SECOND = "000000000001", "000000000002"
+ENERGY = ("active_energy_import",)
+
+
+def link(code="A", *meters, **more):
+    described = [meter if isinstance(meter, dict) else {"address": meter, "point": meter} for meter in meters]
+    return {"code": code, "meters": described, **more}
+
+
+def meter(address, **faults):
+    return {"address": address, "point": address, "faults": faults}
+
+
+async def test_a_reading_can_be_traced_to_the_frame_it_came_in(house, street):
+    async with street(house.clock, link("A", FIRST)) as world:
+        house.register({"A": (world.url("A"), [FIRST])})
+        async with house.collecting() as collector:
+            [reading] = await collector.read_now(house.meters[FIRST], ENERGY)
+    stored = house.store.exchange(reading.exchange_id)
+    replayed = ReadExchange(FIRST, "00010000")
+    assert stored["request"] == replayed.request
+    assert replayed.feed(stored["reply"])
+    assert replayed.values[0].value == reading.value
+    assert (stored["link_id"], stored["meter_id"]) == (house.links["A"], house.meters[FIRST])
+    assert stored["outcome"] == "ok"
+
+
+async def test_registers_are_read_on_the_quarter_hour_of_the_civil_clock(house, street, until):
+    house.plan(code="registers", quantities=ENERGY, every_seconds=900)
+    async with street(house.clock, link("A", FIRST)) as world:
+        house.register({"A": (world.url("A"), [FIRST])})
+        house.clock.advance(timedelta(minutes=7))
+        async with house.collecting() as collector:
+            await until(lambda: collector.is_idle)
+            for _ in range(3):
+                house.clock.advance(timedelta(minutes=4))
+                await until(lambda: collector.is_idle)
+    at = [read_at for read_at, _, _ in house.values(FIRST)]
+    assert at == [datetime(2026, 3, 10, 4, minute, tzinfo=UTC) for minute in (7, 15)]
+
+
+async def test_a_person_is_served_before_what_is_due(house, street):
+    house.plan(code="all", quantities=ENERGY, every_seconds=900)
+    addresses = [f"{number:012d}" for number in range(1, 61)]
+    async with street(house.clock, link("A", *addresses, baud=9600)) as world:
+        house.register({"A": (world.url("A"), addresses)})
+        async with house.collecting() as collector:
+            [reading] = await collector.read_now(house.meters[addresses[-1]], ("voltage_l1",))
+            [status] = collector.link_states()
+            assert reading.quantity == "voltage_l1"
+            assert status.waiting_due >= 55  # at 9600 baud each read takes some 60 ms
+
+
+async def test_a_due_read_that_still_waits_is_not_queued_twice(house, street, until):
+    house.plan(code="all", quantities=ENERGY, every_seconds=60)
+    addresses = [f"{number:012d}" for number in range(1, 11)]
+    async with street(house.clock, link("A", *addresses, baud=9600)) as world:
+        house.register({"A": (world.url("A"), addresses)})
+        async with house.collecting() as collector:
+            for _ in range(5):  # five minutes pass while the first round still goes on
+                house.clock.advance(timedelta(minutes=1))
+                await asyncio.sleep(0.02)
+                assert collector.link_states()[0].waiting_due <= len(addresses)
+            await until(lambda: collector.is_idle)
+    assert sum(len(house.values(address)) for address in addresses) <= 2 * len(addresses)
+
+
+async def test_a_dead_meter_costs_the_31_others_on_its_bus_nothing(house, street, until):
+    house.plan(code="live", quantities=ENERGY, every_seconds=60)
+    addresses = [f"{number:012d}" for number in range(1, 33)]
+    dead = addresses[7]
+    minutes = 12
+    meters = [meter(address, dead=True) if address == dead else address for address in addresses]
+    async with street(house.clock, link("A", *meters)) as world:
+        house.register({"A": (f"{world.url('A')}?timeout=0.1", addresses)})
+        async with house.collecting(retry_seconds=1, first_back_off_seconds=120, clock_hours=1e6) as collector:
+            worker = collector._workers[house.links["A"]]
+            await until(lambda: worker.is_waiting)
+            for _ in range(2 * minutes):
+                house.clock.advance(timedelta(seconds=30))
+                await until(lambda: worker.is_waiting)
+            await collector.flush()
+            state = collector.meter_state(house.meters[dead])
+            assert state is not None and state.presence is Presence.SILENT
+            rates = collector.health(TimeRange(house.clock.now() - timedelta(hours=1), None))
+            cost = next(rate for rate in rates if rate.meter_id == house.meters[dead])
+            # 3 attempts within a minute until it is silent; then with the round 2, 4 and 8 minutes after the last.
+            assert (cost.succeeded, cost.reads, cost.attempts) == (0, 3, 5)
+            # Once it answers, its back-off is forgotten and it misses nothing more.
+            world.meters[dead].faults = Faults()
+            await collector.read_now(house.meters[dead], ENERGY)
+            house.clock.advance(timedelta(minutes=1))
+            await until(lambda: collector.is_idle)
+            assert collector.meter_state(house.meters[dead]).presence is Presence.ANSWERING
+    for address in addresses:
+        expected = 2 if address == dead else 1 + minutes + 1  # at the start, each minute, and the last one
+        assert len(house.values(address)) == expected, address
+
+
+async def test_when_the_link_is_down_its_meters_are_not_blamed(house, street, until):
+    house.plan(code="live", quantities=ENERGY, every_seconds=60)
+    world = street(house.clock, link("A", FIRST))
+    await world.start()
+    house.register({"A": (world.url("A"), [FIRST])})
+    async with house.collecting() as collector:
+        await until(lambda: collector.is_idle)
+        await world.stop()
+        house.clock.advance(timedelta(minutes=1))
+        await until(lambda: collector.link_states()[0].error)
+        with pytest.raises(ReadFailed, match="was not read"):
+            await collector.read_now(house.meters[FIRST], ENERGY)
+        state = collector.meter_state(house.meters[FIRST])
+        assert (state.presence, state.failures_in_a_row) == (Presence.ANSWERING, 0)
+        assert not collector.link_states()[0].connected
+        assert collector.link_states()[0].waiting_due == 1  # kept for when the link is back
+        await collector.flush()
+        hour = TimeRange(house.clock.now() - timedelta(hours=1), None)
+        [rate] = collector.health(hour, meter_id=house.meters[FIRST])
+        assert rate.failures == {}
+        total = collector.health(hour, link_id=house.links["A"])[0]
+        assert total.failures["link_down"] >= 1
+
+
+async def test_a_meter_that_answers_for_another_is_recorded_and_not_believed(house, street, until):
+    async with street(house.clock, link("A", meter(FIRST, stranger=1.0), SECOND)) as world:
+        house.register({"A": (f"{world.url('A')}?timeout=0.1", [FIRST, SECOND])})
+        async with house.collecting() as collector:
+            with pytest.raises(ReadFailed, match="no whole reply|no answer"):
+                await collector.read_now(house.meters[FIRST], ENERGY)
+            await collector.flush()
+            [rate] = collector.health(
+                TimeRange(house.clock.now() - timedelta(hours=1), None), meter_id=house.meters[FIRST]
+            )
+            assert (rate.succeeded, rate.strays) == (0, 3)
+            assert "Meter 000000000001 was asked, meter 000000000000 answered." in collector.meter_state(
+                house.meters[FIRST]
+            ).last_failure
+    assert house.values(FIRST) == []
+
+
+async def test_what_a_meter_does_not_have_is_not_asked_again_soon(house, street, until):
+    quantities = ("active_energy_import", "phase_angle_l1", "battery_voltage_backup")
+    house.plan(code="live", quantities=quantities, every_seconds=60)
+    async with street(house.clock, link("A", FIRST)) as world:
+        world.meters[FIRST]._families["02"] = lambda di, tail: None
+        house.register({"A": (world.url("A"), [FIRST])})
+        async with house.collecting() as collector:
+            await until(lambda: collector.is_idle)
+            house.clock.advance(timedelta(minutes=1))
+            await until(lambda: collector.is_idle)
+            await collector.flush()
+            state = collector.meter_state(house.meters[FIRST])
+            assert state.unsupported == ("battery_voltage_backup", "phase_angle_l1")
+            assert state.presence is Presence.ANSWERING
+            [rate] = collector.health(
+                TimeRange(house.clock.now() - timedelta(hours=1), None), meter_id=house.meters[FIRST]
+            )
+            assert rate.failures == {"unsupported": 2}
+        async with house.collecting() as restarted:
+            assert restarted.meter_state(house.meters[FIRST]).unsupported == state.unsupported
+
+
+async def test_the_clock_is_compared_once_a_day_where_it_was_read(house, street, until):
+    house.plan(code="live", quantities=ENERGY, every_seconds=3600)
+    fast = {"address": FIRST, "point": "x", "clock_offset": 90.0}
+    async with street(house.clock, link("A", fast)) as world:
+        house.register({"A": (world.url("A"), [FIRST])})
+        async with house.collecting() as collector:
+            for _ in range(25):
+                await until(lambda: collector.is_idle)
+                house.clock.advance(timedelta(hours=1))
+            await until(lambda: collector.is_idle)
+            state = collector.meter_state(house.meters[FIRST])
+            assert state.clock_deviation == timedelta(seconds=90)
+            assert state.clock_read_at == house.clock.now() - timedelta(hours=1)
+    at = [read_at for read_at, _, _ in house.values(FIRST, "clock")]
+    assert len(at) == 2
+
+
+async def test_new_disabled_and_moved_meters_are_taken_over_without_a_restart(house, street, until):
+    house.plan(code="live", quantities=ENERGY, every_seconds=60)
+    async with street(house.clock, link("A", FIRST), link("B", SECOND)) as world:
+        house.register({"A": (world.url("A"), [FIRST])})
+        async with house.collecting() as collector:
+            await until(lambda: collector.is_idle)
+            house.register({"B": (world.url("B"), [SECOND])})
+            await until(lambda: len(collector.link_states()) == 2)
+            await until(lambda: collector.meter_state(house.meters[SECOND]))
+            await until(lambda: collector.meter_state(house.meters[SECOND]).presence is Presence.ANSWERING)
+            with house.database.write() as session:
+                session.get(Meter, house.meters[FIRST]).enabled = False
+                session.get(Link, house.links["B"]).enabled = False
+            await until(lambda: [status.code for status in collector.link_states()] == ["A"])
+            assert collector.meter_states() == []
+            with pytest.raises(UnknownMeter, match="is not read"):
+                await collector.read_now(house.meters[FIRST])
+
+
+async def test_an_unknown_quantity_is_refused_with_the_nearest_one(house, street):
+    async with street(house.clock, link("A", FIRST)) as world:
+        house.register({"A": (world.url("A"), [FIRST])})
+        async with house.collecting() as collector:
+            with pytest.raises(UnknownQuantity, match="voltage_l1"):
+                await collector.read_now(house.meters[FIRST], ["voltage_l"])
+
+
+async def test_live_pages_hear_readings_traffic_links_and_meters(house, street, until):
+    house.plan(code="live", quantities=ENERGY, every_seconds=60)
+    async with street(house.clock, link("A", FIRST)) as world:
+        house.register({"A": (world.url("A"), [FIRST])})
+        async with house.hub.subscribe("reading", "traffic", "link", "meter") as news, house.collecting() as collector:
+            await until(lambda: collector.is_idle)
+            messages = news.drain()
+    assert {message.topic for message in messages} == {"reading", "traffic", "link", "meter"}
+    [reading] = next(message.body for message in messages if message.topic == "reading")
+    assert (reading.meter_id, reading.unit) == (house.meters[FIRST], "kWh")
+    assert [message.body.direction for message in messages if message.topic == "traffic"][:2] == ["tx", "rx"]
+    assert next(message.body for message in messages if message.topic == "link").connected
+
+
+async def test_plans_of_a_new_installation_are_created_once_and_can_be_changed(house, street, until):
+    async with street(house.clock, link("A", FIRST)) as world:
+        house.register({"A": (world.url("A"), [FIRST])})
+        for _ in range(2):
+            async with house.collecting(live_seconds=300) as collector:
+                await until(lambda: collector.is_idle)
+    with house.database.read() as session:
+        plans = CollectionRepository(session).plans()
+    assert [(plan.code, plan.rhythm.every, plan.profile) for plan in plans] == [
+        ("live", timedelta(minutes=5), False),
+        ("registers", timedelta(minutes=15), True),
+    ]
+    assert Decimal(house.values(FIRST, "voltage_l1")[0][1]) > 200
