@@ -1,12 +1,72 @@
 """The application: one FastAPI instance made from the services, nothing global."""
 
-from fastapi import FastAPI
+import functools
 
+from fastapi import APIRouter, FastAPI
+from starlette.middleware.gzip import GZipMiddleware
+
+from wattkeeper.web import live, problems
+from wattkeeper.web.api import billing as api_billing
+from wattkeeper.web.api import curves as api_curves
+from wattkeeper.web.api import meters as api_meters
+from wattkeeper.web.api import overview as api_overview
+from wattkeeper.web.assets import Assets
+from wattkeeper.web.console import billing, exchanges, links, meters, overview, reference, tariffs
+from wattkeeper.web.guard import Guard
+from wattkeeper.web.pages import Pages, first_zone
+from wattkeeper.web.queries.overview import Remembered, energies
 from wattkeeper.web.services import Services
+
+DESCRIPTION = """
+Meters, readings, load curves, tariffs and bills. Decimals are strings, instants are UTC (ISO 8601), lists go on by
+cursor (`next` is the `after` of the following page), and every error is a problem+json document (RFC 9457).
+"""
+TAGS = [
+    {"name": "overview", "description": "The figures of the installation."},
+    {"name": "meters", "description": "Meters, their values, readings and the frames these came in."},
+    {"name": "load curves", "description": "Energy and mean power over time."},
+    {"name": "links", "description": "The ways to meters, and their health."},
+    {"name": "bills", "description": "Bills, and their documents."},
+    {"name": "tariffs", "description": "Prices as dated data."},
+    {"name": "accounts", "description": "Who pays."},
+    {"name": "payments", "description": "Money received at a counter."},
+    {"name": "import", "description": "Master data from Excel or CSV."},
+]
+COMPRESS_FROM_BYTES = 1000
 
 
 def create_application(services: Services) -> FastAPI:
     """The console and the API over `services`; serve it with `wattkeeper.web.server.build_server`."""
-    application = FastAPI(title="Wattkeeper", version=services.version, docs_url=None, redoc_url=None)
+    application = FastAPI(
+        title="Wattkeeper",
+        version=services.version,
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    assets = Assets()
     application.state.services = services
+    application.state.assets = assets
+    application.state.pages = Pages(assets)
+    application.state.live = live.LiveStreams()
+    application.state.zone = functools.partial(first_zone, services)
+    application.state.energies = Remembered(lambda: energies(services, first_zone(services)), services.clock)
+    problems.install(application)
+    application.mount("/static", assets)
+    application.include_router(_api(), prefix="/api/v1")
+    for module in (overview, meters, exchanges, links, billing, tariffs, reference):
+        application.include_router(module.router)
+    application.include_router(live.router)
+    # The last added stands first: the guard sees every request, and its headers are on every answer.
+    application.add_middleware(GZipMiddleware, minimum_size=COMPRESS_FROM_BYTES, compresslevel=5)
+    application.add_middleware(Guard, trusted_hosts=services.trusted_hosts)
     return application
+
+
+def _api() -> APIRouter:
+    router = APIRouter()
+    for module in (api_overview, api_meters, api_curves, api_billing):
+        router.include_router(module.router)
+    return router

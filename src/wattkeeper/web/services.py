@@ -1,14 +1,16 @@
 """What pages and the API need from the rooms below: handed in once, by the composition root."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from wattkeeper.billing.service import BillingService
+    from wattkeeper.collection.values import LinkStatus, LiveReading, MeterState, SuccessRate
     from wattkeeper.kernel.database import Database
     from wattkeeper.kernel.hub import Hub
+    from wattkeeper.kernel.timerange import TimeRange
     from wattkeeper.readings.service import IntervalService
     from wattkeeper.readings.store import ReadingsStore
 
@@ -16,16 +18,28 @@ if TYPE_CHECKING:
 class CollectorLike(Protocol):
     """The part of the collector that pages use; `wattkeeper.collection.engine.Collector` has this shape."""
 
-    async def read_now(self, meter_id: int, quantities: Sequence[str] | None = None) -> Sequence[Any]:
+    async def read_now(
+        self, meter_id: int, quantities: Sequence[str] | None = None
+    ) -> Sequence["LiveReading"]:
         """Ask the meter ahead of the queue: live readings, or an error of our own classes."""
         ...
 
-    def link_states(self) -> Mapping[str, Any] | Sequence[Any]:
-        """What is known of each link right now."""
+    def link_states(self) -> Sequence["LinkStatus"]:
+        """What is known of each link right now, by code."""
         ...
 
-    def meter_states(self) -> Mapping[int, Any] | Sequence[Any]:
-        """What is known of each meter right now."""
+    def meter_states(self) -> Sequence["MeterState"]:
+        """What is known of each meter right now, by id."""
+        ...
+
+    def meter_state(self, meter_id: int) -> "MeterState | None":
+        """One meter, or None when it is not read."""
+        ...
+
+    def health(
+        self, period: "TimeRange", *, meter_id: int | None = None, link_id: int | None = None
+    ) -> Sequence["SuccessRate"]:
+        """Success per link and per meter over the hours that `period` touches; reads the ledger: call in a thread."""
         ...
 
 
@@ -39,6 +53,7 @@ class Services:
     """Everything the web room works with.
 
     `collector` is None when no collection runs in this process: pages stay, "read now" says why it cannot.
+    `language` is for a visitor who has chosen none and whose browser asks for neither.
     `trusted_hosts` are the host names a browser may use for us (a rebinding page uses another one).
     """
 
@@ -49,5 +64,6 @@ class Services:
     intervals: "IntervalService"
     collector: CollectorLike | None = None
     version: str = "0.1.0"
+    language: Literal["zh", "en"] = "zh"
     trusted_hosts: tuple[str, ...] = field(default=("localhost", "127.0.0.1", "[::1]"))
     clock: Callable[[], datetime] = utc_now

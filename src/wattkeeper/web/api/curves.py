@@ -1,0 +1,83 @@
+"""Load curves of metering points."""
+
+from datetime import datetime
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Path, Query, Request
+
+from wattkeeper.readings.quantities import quantity as catalogue_entry
+from wattkeeper.registry.repository import Registry
+from wattkeeper.web.api import schemas
+from wattkeeper.web.pages import services_of, site_zone
+from wattkeeper.web.problems import documented
+from wattkeeper.web.queries.curves import IMPORT, Resolution, load_curve
+from wattkeeper.web.queries.periods import asked_period
+
+router = APIRouter(tags=["load curves"])
+Period = Annotated[
+    str | None,
+    Query(max_length=20, description="today, yesterday, month, last-month, year or last-N-days; or give start and end."),
+]
+
+
+@router.get("/points/{point_id}/load-curve", responses=documented(400, 404, 422), summary="Load curve of a metering point")
+def point_curve(
+    request: Request,
+    point_id: Annotated[int, Path(ge=1, le=2**53)],
+    period: Period = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    resolution: Resolution = Resolution.QUARTER,
+    quantity: Annotated[str, Query(max_length=80)] = IMPORT,
+) -> schemas.CurveAnswer:
+    """Energy and mean power per quarter hour, hour, day or month; at most 10,000 bins."""
+    services = services_of(request)
+    with services.database.read() as session:
+        registry = Registry(session)
+        zone = ZoneInfo(registry.get_site(registry.get_point(point_id).site_id).zone)
+    return _answer(request, [point_id], zone, period, start, end, resolution, quantity)
+
+
+@router.get("/load-curve", responses=documented(400, 422), summary="Energy of all points together")
+def total_curve(
+    request: Request,
+    period: Period = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    resolution: Resolution = Resolution.DAY,
+    quantity: Annotated[str, Query(max_length=80)] = IMPORT,
+) -> schemas.CurveAnswer:
+    """Energy of all metering points per day or month."""
+    return _answer(request, None, site_zone(request), period, start, end, resolution, quantity)
+
+
+def _answer(  # noqa: PLR0917 (called twice, beside its definition)
+    request: Request,
+    point_ids: list[int] | None,
+    zone: ZoneInfo,
+    name: str | None,
+    start: datetime | None,
+    end: datetime | None,
+    resolution: Resolution,
+    quantity: str,
+) -> schemas.CurveAnswer:
+    services = services_of(request)
+    catalogue_entry(quantity)
+    default = "today" if resolution is Resolution.QUARTER else "month"
+    period = asked_period(period=name, start=start, end=end, zone=zone, now=services.clock(), default=default)
+    curve = load_curve(
+        services.store, point_ids=point_ids, period=period, resolution=resolution, zone=zone, quantity=quantity
+    )
+    assert period.end is not None
+    return schemas.CurveAnswer(
+        resolution=resolution,
+        zone=zone.key,
+        start=period.start,
+        end=period.end,
+        starts=curve.starts,
+        energy_kwh=curve.energy_kwh,
+        power_kw=curve.power_kw,
+        status=curve.status,
+        total_kwh=curve.total_kwh,
+    )

@@ -1,0 +1,61 @@
+"""Frames explained: those of a kept exchange, and any that a person pastes."""
+
+import binascii
+import re
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import HTMLResponse
+
+from wattkeeper.registry.errors import NotFound
+from wattkeeper.registry.repository import Registry
+from wattkeeper.web.pages import language_of, render, services_of
+from wattkeeper.web.problems import BadRequest
+from wattkeeper.web.queries.frames import KeptExchange, shown, split
+
+router = APIRouter(include_in_schema=False)
+EXAMPLE: Final = "FEFEFEFE6861010000000068910833333433593333337616"
+FRAMES_SHOWN: Final = 20
+
+
+@router.get("/exchanges/{exchange_id}", response_class=HTMLResponse)
+def exchange_page(request: Request, exchange_id: Annotated[int, Path(ge=1, lt=2**63)]) -> HTMLResponse:
+    """A request and its reply, byte by byte."""
+    services, say = services_of(request), language_of(request)
+    found = services.store.exchange(exchange_id)
+    if found is None:
+        raise NotFound("exchange", exchange_id)
+    kept = KeptExchange.of(found)
+    with services.database.read() as session:
+        name = Registry(session).get_meter(kept.meter_id).address if kept.meter_id else None
+    return render(
+        request,
+        "exchange.html",
+        meter_id=kept.meter_id,
+        meter_name=name,
+        began_at=kept.began_at,
+        outcome=say.text("answered") if kept.outcome == "ok" else kept.outcome,
+        milliseconds=kept.milliseconds,
+        request_frames=kept.request_frames(say),
+        reply_frames=kept.reply_frames(say),
+    )
+
+
+@router.get("/frames", response_class=HTMLResponse)
+def frames_page(request: Request, hex: Annotated[str, Query(max_length=4000)] = "") -> HTMLResponse:  # noqa: A002 (the address says hex)
+    """Any frame explained; nothing is sent."""
+    say = language_of(request)
+    raw = _octets(hex)
+    frames = [shown(part, say) for _, part in zip(range(FRAMES_SHOWN), split(raw), strict=False)]
+    return render(request, "frames.html", block="results", hex=hex, frames=frames, example=EXAMPLE)
+
+
+def _octets(text: str) -> bytes:
+    """The octets of a text in hexadecimal, however it is separated."""
+    bare = re.sub(r"0x|[^0-9A-Za-z]", "", text, flags=re.IGNORECASE)
+    try:
+        return binascii.unhexlify(bare)
+    except (binascii.Error, ValueError):
+        raise BadRequest(
+            "That is not a row of octets in hexadecimal.", hint="Write two digits 0-9, A-F for each, as 68 61 01 …"
+        ) from None

@@ -1,0 +1,72 @@
+"""Words that several pages use, and that the browser's islands show."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
+
+from wattkeeper.kernel.errors import WattkeeperError
+from wattkeeper.web.language import Language
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What became of something a person did."""
+
+    kind: Literal["good", "bad"]
+    text: str
+    hint: str | None = None
+
+    @classmethod
+    def of(cls, error: WattkeeperError) -> "Notice":
+        """An error, told on the page where it happened."""
+        return cls("bad", error.message, error.hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed(Generic[T]):
+    """One page of a list, and its foot."""
+
+    rows: Sequence[T]
+    after: str | None
+    before_first: bool
+    label: str
+    first_label: str
+    next_label: str
+
+
+def pager(
+    say: Language, rows: Sequence[T], *, after: str | None, asked: str | None, total: int | None = None
+) -> Listed[T]:
+    """A page of a list; `asked` is the cursor it began at, `after` where it goes on."""
+    shown = say.number(len(rows))
+    label = (
+        say.text("%(n)s shown", n=shown)
+        if total is None
+        else say.text("%(n)s of %(total)s", n=shown, total=say.number(total))
+    )
+    return Listed(rows, after, asked is not None, label, say.text("First page"), say.text("Next page"))
+
+
+def chart_words(say: Language) -> dict[str, str]:
+    """What charts say."""
+    return {
+        "now": say.text("this period"),
+        "before": say.text("period before"),
+        "load": say.text("Load"),
+        "none": say.text("not known"),
+        "estimated": say.text("estimated"),
+    }
+
+
+def monitor_words(say: Language) -> dict[str, str]:
+    """What the bus monitor says."""
+    return {
+        "tx": say.text("sent"),
+        "rx": say.text("received"),
+        "pause": say.text("Pause"),
+        "resume": say.text("Go on"),
+        "passed": say.text("{n} frames"),
+        "held": say.text("{n} frames wait"),
+    }

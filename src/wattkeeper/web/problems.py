@@ -1,0 +1,161 @@
+"""Errors as answers: problem+json (RFC 9457) for programs, a page with the same sentence for people."""
+
+import http
+from collections.abc import Mapping
+from typing import Any, Final
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from wattkeeper.kernel.errors import WattkeeperError
+
+log = structlog.get_logger(__name__)
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+
+class FieldProblem(BaseModel):
+    """One part of a request that cannot be used."""
+
+    where: str = Field(description="Where it stands, such as `query.limit`.")
+    message: str
+
+
+class Problem(BaseModel):
+    """A problem as RFC 9457 describes it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "type": "urn:wattkeeper:problem:not-found",
+                "title": "Not Found",
+                "status": 404,
+                "detail": "There is no meter 4711.",
+                "hint": None,
+            }
+        }
+    )
+
+    type: str = Field(description="What kind of problem; stable.")
+    title: str
+    status: int
+    detail: str = Field(description="What happened, in a sentence.")
+    hint: str | None = Field(default=None, description="What to do next, where there is something to do.")
+    errors: list[FieldProblem] = Field(default_factory=list, description="The parts of the request at fault.")
+
+
+class BadRequest(WattkeeperError):
+    """The request asks for something that cannot be answered."""
+
+
+class CollectionNotRunning(WattkeeperError):
+    """Meters cannot be asked: this process does not collect."""
+
+
+# By class name, so that a room's error has its status here and the room need not know HTTP.
+STATUS_BY_ERROR: Final[Mapping[str, int]] = {
+    "NotFound": 404,
+    "UnknownBill": 404,
+    "UnknownMeter": 404,
+    "UnknownTariff": 404,
+    "UnknownQuantity": 404,
+    "BadRequest": 400,
+    "BadTimeRangeError": 400,
+    "AlreadyExists": 409,
+    "PeriodTaken": 409,
+    "BillingRefused": 409,
+    "BillNotCancellable": 409,
+    "PaymentRefused": 409,
+    "CollectionNotRunning": 503,
+    "ReadFailed": 502,
+    "CollectorStopped": 503,
+    "NoReply": 502,
+    "LinkLost": 502,
+    "LinkUnavailable": 502,
+    "StoreBusy": 503,
+}
+DEFAULT_STATUS: Final = 422
+
+
+def status_of(error: WattkeeperError) -> int:
+    """The HTTP status of one of our errors: its own class decides, else the nearest base."""
+    return next((STATUS_BY_ERROR[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in STATUS_BY_ERROR), DEFAULT_STATUS)
+
+
+def slug_of(error: WattkeeperError) -> str:
+    """The stable last part of a problem's type: `UnknownBill` is `unknown-bill`."""
+    name = type(error).__name__.removesuffix("Error")
+    return "".join(f"-{letter.lower()}" if letter.isupper() and at else letter.lower() for at, letter in enumerate(name))
+
+
+def problem_response(
+    status: int, slug: str, detail: str, *, hint: str | None = None, errors: list[FieldProblem] | None = None
+) -> Response:
+    """An answer that tells a program what went wrong."""
+    problem = Problem(
+        type=f"urn:wattkeeper:problem:{slug}",
+        title=http.HTTPStatus(status).phrase,
+        status=status,
+        detail=detail,
+        hint=hint,
+        errors=errors or [],
+    )
+    return JSONResponse(problem.model_dump(), status_code=status, media_type=MEDIA_TYPE)
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of an operation that may answer with these problems."""
+    return {
+        status: {"description": http.HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema(ref_template="#/components/schemas/{model}")}}}
+        for status in statuses
+    }
+
+
+def _for_people(request: Request) -> bool:
+    return not request.url.path.startswith("/api/") and "text/html" in request.headers.get("accept", "text/html")
+
+
+def _answer(request: Request, status: int, slug: str, detail: str, **more: Any) -> Response:
+    if not _for_people(request):
+        return problem_response(status, slug, detail, **more)
+    from wattkeeper.web.pages import error_page  # noqa: PLC0415 (pages report problems, problems make pages)
+
+    return error_page(request, status=status, detail=detail, hint=more.get("hint"))
+
+
+async def _own(request: Request, error: Exception) -> Response:
+    assert isinstance(error, WattkeeperError)
+    return _answer(request, status_of(error), slug_of(error), error.message, hint=error.hint)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    known = http.HTTPStatus(error.status_code)
+    slug = known.phrase.lower().replace(" ", "-")
+    detail = error.detail if error.detail != known.phrase else f"{known.phrase}: {request.method} {request.url.path}."
+    return _answer(request, error.status_code, slug, detail)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    errors = [FieldProblem(where=".".join(map(str, item["loc"])), message=item["msg"]) for item in error.errors()]
+    detail = "; ".join(f"{item.where}: {item.message}" for item in errors)
+    return _answer(request, 422, "invalid-request", f"The request cannot be understood: {detail}.", errors=errors)
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    log.error("request_failed", method=request.method, path=request.url.path, exc_info=error)
+    return _answer(request, 500, "internal-error", "Something went wrong here; the server's log says what.")
+
+
+def install(application: FastAPI) -> None:
+    """Answer every error of `application` in this shape."""
+    application.add_exception_handler(WattkeeperError, _own)
+    application.add_exception_handler(HTTPException, _http)
+    application.add_exception_handler(RequestValidationError, _invalid)
+    application.add_exception_handler(Exception, _unexpected)
