@@ -4,7 +4,7 @@ Scalars stay the text that was written: 0.10 never passes through a float.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
@@ -24,7 +24,7 @@ _NOTHING = {"", "~", "null"}
 class Entry:
     """One value of a document and where it stands."""
 
-    value: "str | None | dict[str, Entry] | list[Entry]"
+    value: "str | dict[str, Entry] | list[Entry] | None"
     file: str
     line: int
 
@@ -140,7 +140,10 @@ class Entry:
 
     def day(self) -> date:
         """A civil date."""
-        return self._read(date.fromisoformat, "a date", "Write it as 2024-07-01.")
+        try:
+            return date.fromisoformat(self.text())
+        except ValueError:
+            self.refuse(f"'{self.text()}' is not a date.", "Write it as 2024-07-01.")
 
     def months(self) -> frozenset[int]:
         """Months as "1-12", "5" or [1-2, 12]."""
@@ -155,12 +158,6 @@ class Entry:
                 )
             found.update(range(first, last + 1))
         return frozenset(found)
-
-    def _read(self, read: Callable[[str], Any], what: str, hint: str) -> Any:
-        try:
-            return read(self.text())
-        except ValueError:
-            self.refuse(f"'{self.text()}' is not {what}.", hint)
 
 
 def _of_node(node: Node, file: str) -> Entry:

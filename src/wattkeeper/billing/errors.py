@@ -23,10 +23,10 @@ class UnknownTariff(BillingError):
 
 
 class BillingRefused(BillingError):
-    """This account's period cannot be billed as it stands; `reason` is a stable code for lists.
+    """A period of an account cannot be billed as it stands; `reason` is a stable code for lists.
 
     Reasons: no_tariff, tariff_not_in_force, no_points, missing_intervals, flagged_intervals,
-    estimated_intervals, missing_registers, already_billed, account_closed, period_not_over, mixed_currency.
+    estimated_intervals, already_billed, earlier_unbilled, account_closed, period_not_over, mixed_currency.
     """
 
     def __init__(self, message: str, *, reason: str, hint: str | None = None) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from wattkeeper.kernel.columns import Instant, Json, ScaledDecimal
+from wattkeeper.billing import schema  # noqa: F401 - its triggers are created with these tables
+from wattkeeper.kernel.columns import Json, ScaledDecimal
 from wattkeeper.kernel.database import Base
 
 #: Line amounts keep parts of a fen, because a tariff may round only the total.
@@ -30,9 +31,9 @@ class AccountTariff(Base):
     account_id: Mapped[int] = mapped_column(ForeignKey("account.id"), index=True)
     tariff_code: Mapped[str] = mapped_column(String(64))
     basis: Mapped[str] = mapped_column(String(16), default="intervals")
-    valid_from: Mapped[datetime] = mapped_column(Instant)
-    valid_to: Mapped[datetime | None] = mapped_column(Instant)
-    recorded_at: Mapped[datetime] = mapped_column(Instant)
+    valid_from: Mapped[datetime] = mapped_column()
+    valid_to: Mapped[datetime | None] = mapped_column()
+    recorded_at: Mapped[datetime] = mapped_column()
 
 
 class Bill(Base):
@@ -41,6 +42,7 @@ class Bill(Base):
     __tablename__ = "bill"
     __table_args__ = (
         CheckConstraint("period_end > period_start", name="period"),
+        CheckConstraint("(total = 0) = (transaction_id IS NULL)", name="posted_unless_zero"),
         UniqueConstraint("account_id", "period_start", "revision"),
         UniqueConstraint("cancels_id"),
         Index("ix_bill_account_period", "account_id", "period_start"),
@@ -49,8 +51,8 @@ class Bill(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     number: Mapped[str] = mapped_column(String(80), unique=True)
     account_id: Mapped[int] = mapped_column(ForeignKey("account.id"))
-    period_start: Mapped[datetime] = mapped_column(Instant)
-    period_end: Mapped[datetime] = mapped_column(Instant)
+    period_start: Mapped[datetime] = mapped_column()
+    period_end: Mapped[datetime] = mapped_column()
     revision: Mapped[int]
     cancels_id: Mapped[int | None] = mapped_column(ForeignKey("bill.id"))
     replaces_id: Mapped[int | None] = mapped_column(ForeignKey("bill.id"))
@@ -61,10 +63,11 @@ class Bill(Base):
     total: Mapped[Decimal] = mapped_column(ScaledDecimal(MONEY_DIGITS))
     previous_balance: Mapped[Decimal] = mapped_column(ScaledDecimal(MONEY_DIGITS))
     estimated: Mapped[bool]
-    issued_at: Mapped[datetime] = mapped_column(Instant, index=True)
-    due_at: Mapped[datetime | None] = mapped_column(Instant)
-    transaction_id: Mapped[str] = mapped_column(ForeignKey("ledger_transaction.id"), unique=True)
+    issued_at: Mapped[datetime] = mapped_column(index=True)
+    due_at: Mapped[datetime | None] = mapped_column()
+    transaction_id: Mapped[str | None] = mapped_column(ForeignKey("ledger_transaction.id"), unique=True)
     verification: Mapped[str] = mapped_column(String(32))
+    line_count: Mapped[int]
     inputs: Mapped[dict[str, Any]] = mapped_column(Json)
 
 
@@ -79,8 +82,8 @@ class BillLine(Base):
     kind: Mapped[str] = mapped_column(String(16))
     label_zh: Mapped[str] = mapped_column(String(100))
     label_en: Mapped[str] = mapped_column(String(100))
-    period_start: Mapped[datetime] = mapped_column(Instant)
-    period_end: Mapped[datetime] = mapped_column(Instant)
+    period_start: Mapped[datetime] = mapped_column()
+    period_end: Mapped[datetime] = mapped_column()
     tier: Mapped[int | None]
     tou: Mapped[str | None] = mapped_column(String(32))
     tou_zh: Mapped[str | None] = mapped_column(String(32))
@@ -122,7 +125,7 @@ class LedgerTransaction(Base):
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     kind: Mapped[str] = mapped_column(String(16))
     reference: Mapped[str] = mapped_column(String(80))
-    occurred_at: Mapped[datetime] = mapped_column(Instant, index=True)
+    occurred_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class Posting(Base):
@@ -156,5 +159,16 @@ class Payment(Base):
     currency: Mapped[str] = mapped_column(String(3))
     method: Mapped[str] = mapped_column(String(16))
     cashier: Mapped[str] = mapped_column(String(100))
-    received_at: Mapped[datetime] = mapped_column(Instant, index=True)
+    received_at: Mapped[datetime] = mapped_column(index=True)
     transaction_id: Mapped[str] = mapped_column(ForeignKey("ledger_transaction.id"), unique=True)
+
+
+class BillRunException(Base):
+    """An account that a bill run did not bill."""
+
+    __tablename__ = "bill_run_exception"
+
+    job_id: Mapped[int] = mapped_column(ForeignKey("job.id"), primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("account.id"), primary_key=True)
+    reason: Mapped[str] = mapped_column(String(32))
+    message: Mapped[str]

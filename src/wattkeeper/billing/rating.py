@@ -117,7 +117,8 @@ def _rate_use(
 ) -> Iterator[Line]:
     version = tariff.version_at(use.period.start)
     split = [use.kwh]
-    before, limits = Decimal(0), ()
+    before = Decimal(0)
+    limits: tuple[Decimal, ...] = ()
     if version.tiers is not None:
         cycle = version.tiers.cycle_at(use.period.start, tariff.zone)
         before = running.get(cycle.start, Decimal(0))
@@ -135,7 +136,7 @@ def _priced(
 ) -> Iterator[Line]:
     for tier, tou, kwh in _cells(component, use, split):
         period = None if tou is None or version.tou is None else version.tou.period(tou)
-        rule_zh, rule_en = text(component, tier, tou)
+        rule_zh, rule_en = text(tier, tou)
         yield Line(
             position=0,
             component=component.code,

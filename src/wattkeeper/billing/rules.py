@@ -6,7 +6,7 @@ from decimal import Decimal
 from wattkeeper.billing.tariff import Component, Cycle, PartMonth, Tariff, Version
 from wattkeeper.kernel.timerange import TimeRange
 
-RuleText = Callable[[Component, int | None, str | None], tuple[str, str]]
+RuleText = Callable[[int | None, str | None], tuple[str, str]]
 
 _PART_MONTH = {
     PartMonth.WHOLE: ("按月收取", "Per month begun"),
@@ -25,7 +25,7 @@ def price_rule(
     """Explains prices of one use; `before` and `limits` [kWh] are those of its tier cycle."""
     month = period.start.astimezone(tariff.zone).month
 
-    def text(component: Component, tier: int | None, tou: str | None) -> tuple[str, str]:
+    def text(tier: int | None, tou: str | None) -> tuple[str, str]:
         parts = []
         if tier is not None and version.tiers is not None:
             parts.append(_tier_rule(version.tiers.cycle, tier, before, limits))

@@ -1,9 +1,22 @@
 """Billing's use cases. `now` always comes in; every method is one transaction and may run in a thread."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
+from zoneinfo import ZoneInfo
 
+from sqlalchemy.orm import Session
+
+from wattkeeper.billing.bill_run import BillRuns
+from wattkeeper.billing.counter import Counter
+from wattkeeper.billing.errors import BillingRefused, BillNotCancellable, UnknownBill
+from wattkeeper.billing.kept import Inputs, reversed_line
+from wattkeeper.billing.ledger import Ledger
+from wattkeeper.billing.library import TariffLibrary
+from wattkeeper.billing.measured import Rules
+from wattkeeper.billing.models import AccountTariff, Bill
+from wattkeeper.billing.preparing import Preparation, Prepared
+from wattkeeper.billing.repository import BillingRepository
 from wattkeeper.billing.tariff import Tariff
 from wattkeeper.billing.values import (
     AssignedTariff,
@@ -13,25 +26,56 @@ from wattkeeper.billing.values import (
     BillRunView,
     BillState,
     BillView,
+    Line,
     PaymentMethod,
     PaymentView,
     Recomputed,
     StatementRow,
 )
+from wattkeeper.billing.views import Views
+from wattkeeper.kernel.calendars import Calendar
 from wattkeeper.kernel.database import Database
 from wattkeeper.kernel.money import Money
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.readings.store import ReadingsStore
+from wattkeeper.registry.repository import Registry
+
+_ATTEMPTS = 3
 
 
 class BillingService:
     """Tariffs, bills, payments and balances of accounts."""
 
-    def __init__(self, database: Database, store: ReadingsStore) -> None: ...
+    def __init__(
+        self,
+        database: Database,
+        store: ReadingsStore,
+        *,
+        library: TariffLibrary | None = None,
+        calendars: Mapping[str, Calendar] | None = None,
+        rules: Rules | None = None,
+    ) -> None:
+        """`calendars` are the installation's own by country code; "" is that of tariffs that name none."""
+        self.database = database
+        self._store = store
+        self._library = TariffLibrary.open() if library is None else library
+        given = {} if calendars is None else dict(calendars)
+        countries = {tariff.calendar or "" for tariff in self._library.all()}
+        self._calendars = {code: given.get(code) or Calendar(code or None) for code in countries}
+        self._rules = Rules() if rules is None else rules
+        self._runs = BillRuns(self)
+        self._counter = Counter(database)
 
     # tariffs
-    def tariffs(self) -> list[Tariff]: ...
-    def tariff(self, code: str) -> Tariff: ...
+
+    def tariffs(self) -> list[Tariff]:
+        """Every tariff at hand, by code."""
+        return self._library.all()
+
+    def tariff(self, code: str) -> Tariff:
+        """One tariff."""
+        return self._library.get(code)
+
     def assign_tariff(
         self,
         account_id: int,
@@ -41,17 +85,105 @@ class BillingService:
         now: datetime,
         valid_to: datetime | None = None,
         basis: Basis = Basis.INTERVALS,
-    ) -> AssignedTariff: ...
-    def assigned_tariffs(self, account_id: int) -> list[AssignedTariff]: ...
+    ) -> AssignedTariff:
+        """Bill an account by a tariff from an instant on; the tariff it had until then ends there.
+
+        Refuses to change what has been billed, or to overlap a later assignment.
+        """
+        tariff = self._library.get(tariff_code)
+        period = TimeRange(valid_from, valid_to)
+        with self.database.write() as session:
+            bills = BillingRepository(session)
+            account = Registry(session).get_account(account_id)
+            if live := bills.live_bills(account_id, period):
+                raise BillingRefused(
+                    f"Account {account.code} has bill {live[0].number} within {period}.",
+                    reason="already_billed",
+                    hint="Cancel that bill first, or let the tariff begin after it.",
+                )
+            for taken in bills.assignments(account_id, period):
+                if taken.period.start >= period.start or taken.period.end is not None:
+                    raise BillingRefused(
+                        f"Account {account.code} has the tariff {taken.tariff_code} for {taken.period}.",
+                        reason="tariff_assigned",
+                        hint="Choose a period that does not overlap it.",
+                    )
+                bills.end_assignment(taken.id, period.start)
+            row = AccountTariff(
+                account_id=account_id, tariff_code=tariff.code, basis=basis.value, valid_from=period.start,
+                valid_to=period.end, recorded_at=now,
+            )  # fmt: skip
+            added = bills.add_assignment(row)
+            return AssignedTariff(added.id, account_id, tariff.code, period, basis)
+
+    def assigned_tariffs(self, account_id: int) -> list[AssignedTariff]:
+        """An account's tariffs in order of time."""
+        with self.database.read() as session:
+            return BillingRepository(session).assignments(account_id)
+
     # bills
-    def prepare_bill(self, account_id: int, *, period: TimeRange, now: datetime) -> BillDraft: ...
+
+    def prepare_bill(self, account_id: int, *, period: TimeRange, now: datetime) -> BillDraft:
+        """What the bill of a period would be, or BillingRefused with the reason; nothing is kept."""
+        return self.prepare(account_id, period=period, now=now).draft
+
     def issue_bill(
         self, account_id: int, *, period: TimeRange, now: datetime, due_at: datetime | None = None
-    ) -> BillView: ...
-    def cancel_bill(self, bill_id: int, *, reason: str, now: datetime) -> BillView: ...
-    def recompute(self, bill_id: int) -> Recomputed: ...
-    def bill(self, bill_id: int) -> BillView: ...
-    def bill_by_number(self, number: str) -> BillView: ...
+    ) -> BillView:
+        """Make the bill of a period and post it, whole or not at all."""
+        for attempt in range(_ATTEMPTS):
+            prepared = self.prepare(account_id, period=period, now=now)
+            try:
+                with self.database.write() as session:
+                    return self.issue_prepared(session, prepared, now=now, due_at=due_at)
+            except BillingRefused as refused:
+                if refused.reason != "stale" or attempt == _ATTEMPTS - 1:
+                    raise
+        raise AssertionError  # the loop returns or raises
+
+    def cancel_bill(self, bill_id: int, *, reason: str, now: datetime) -> BillView:
+        """Reverse a bill by a new one with its lines and postings negated; returns the cancellation."""
+        with self.database.write() as session:
+            bills = BillingRepository(session)
+            bill = _found(bills.bill(bill_id), bill_id)
+            if bill.cancels_id is not None or bills.cancellation_of(bill.id) is not None:
+                raise BillNotCancellable(
+                    f"Bill {bill.number} is cancelled already, or is itself a cancellation.",
+                    hint="Make a new bill for the period instead.",
+                )
+            lines = [reversed_line(line) for line in bills.lines(bill.id)]
+            reversal = Bill(
+                number=f"{bill.number}-C", account_id=bill.account_id, period_start=bill.period_start,
+                period_end=bill.period_end, revision=-bill.revision, cancels_id=bill.id, reason=reason,
+                tariff_code=bill.tariff_code, currency=bill.currency, energy_kwh=-bill.energy_kwh,
+                total=-bill.total, estimated=bill.estimated, issued_at=now, inputs=bill.inputs,
+            )  # fmt: skip
+            self._post(session, reversal, lines, kind="cancellation")
+            return Views(session).bill(reversal)
+
+    def recompute(self, bill_id: int) -> Recomputed:
+        """Compute a bill again from its kept inputs alone, and compare it line by line."""
+        with self.database.read() as session:
+            bills = BillingRepository(session)
+            bill = _found(bills.bill(bill_id), bill_id)
+            kept = bills.lines(bill.id)
+        rated = Inputs.of_json(bill.inputs).rated()
+        sign = -1 if bill.cancels_id is not None else 1
+        lines = rated.lines if sign == 1 else tuple(reversed_line(line) for line in rated.lines)
+        total = Money(sign * rated.total, bill.currency)
+        matches = total.amount == bill.total and list(lines) == kept
+        return Recomputed(bill_id, total, lines, matches)
+
+    def bill(self, bill_id: int) -> BillView:
+        """One bill or cancellation."""
+        with self.database.read() as session:
+            return Views(session).bill(_found(BillingRepository(session).bill(bill_id), bill_id))
+
+    def bill_by_number(self, number: str) -> BillView:
+        """One bill or cancellation by the number printed on it."""
+        with self.database.read() as session:
+            return Views(session).bill(_found(BillingRepository(session).bill_by_number(number), number))
+
     def bills(
         self,
         *,
@@ -60,21 +192,134 @@ class BillingService:
         state: BillState | None = None,
         limit: int = 50,
         after: int | None = None,
-    ) -> BillPage: ...
+    ) -> BillPage:
+        """A page of bills, newest first; `after` is the `next_after` of the page before."""
+        with self.database.read() as session:
+            return Views(session).page(
+                account_id=account_id, period=period, state=state, limit=limit, after=after
+            )
+
     # money
+
     def record_payment(
         self, account_id: int, *, amount: Money, method: PaymentMethod, key: str, cashier: str, now: datetime
-    ) -> PaymentView: ...
-    def payments(self, account_id: int) -> list[PaymentView]: ...
+    ) -> PaymentView:
+        """Take money at the counter, once per `key`: the same payment said again gives the same receipt."""
+        return self._counter.record(
+            account_id,
+            amount=amount,
+            method=method,
+            key=key,
+            cashier=cashier,
+            now=now,
+            currency=self.currency(account_id),
+        )
+
+    def payments(self, account_id: int) -> list[PaymentView]:
+        """An account's payments, oldest first."""
+        return self._counter.payments(account_id)
+
     def balance(self, account_id: int) -> Money:
         """What the account owes; negative is a credit."""
+        currency = self.currency(account_id)
+        with self.database.read() as session:
+            return Ledger(session).balance(account_id, currency)
 
-    def statement(self, account_id: int) -> list[StatementRow]: ...
+    def statement(self, account_id: int) -> list[StatementRow]:
+        """An account's movements, oldest first, with the balance after each."""
+        currency = self.currency(account_id)
+        with self.database.read() as session:
+            return Ledger(session).statement(account_id, currency)
+
+    def currency(self, account_id: int) -> str:
+        """The currency an account is billed in: that of its site, or before it has a point, of the first site."""
+        with self.database.read() as session:
+            registry = Registry(session)
+            registry.get_account(account_id)
+            points = registry.points_of_account(account_id)
+            sites = [registry.get_site(registry.get_point(p.point_id).site_id) for p in points[:1]]
+            known = sites or registry.sites()
+            return known[0].currency if known else "CNY"
+
     # runs
+
     def start_bill_run(
         self, period: TimeRange, *, now: datetime, account_ids: Sequence[int] | None = None
-    ) -> int: ...
-    def work_bill_run(self, *, owner: str, now: datetime) -> BillRunView | None:
-        """Claim the next bill run waiting or orphaned and bill its accounts to the end."""
+    ) -> int:
+        """Queue a run that bills a period for all accounts, or some; returns the id of its job."""
+        return self._runs.start(period, now=now, account_ids=account_ids)
 
-    def bill_run(self, job_id: int) -> BillRunView: ...
+    def work_bill_run(self, *, owner: str, clock: Callable[[], datetime]) -> BillRunView | None:
+        """Claim the next bill run waiting or orphaned and bill its accounts to the end; None when there is none."""
+        return self._runs.work(owner=owner, clock=clock)
+
+    def bill_run(self, job_id: int) -> BillRunView:
+        """How far a run is, and which accounts it could not bill."""
+        return self._runs.view(job_id)
+
+    # what issuing is made of, shared with the runs
+
+    def prepare(self, account_id: int, *, period: TimeRange, now: datetime) -> Prepared:
+        """The draft of a bill, to be issued in a later transaction."""
+        with self.database.read() as session:
+            preparation = Preparation(session, self._store, self._library, self._calendars, self._rules)
+            return preparation.prepare(account_id, period=period, now=now)
+
+    def issue_prepared(
+        self, session: Session, prepared: Prepared, *, now: datetime, due_at: datetime | None
+    ) -> BillView:
+        """Post a prepared bill in the caller's transaction, unless the account was billed since."""
+        draft = prepared.draft
+        bills = BillingRepository(session)
+        if bills.newest_bill_id(draft.account_id) != prepared.newest_bill_id:
+            raise BillingRefused(
+                f"Account {draft.party.account_code} was billed by someone else just now.",
+                reason="stale",
+                hint="Try again.",
+            )
+        earlier = bills.previous_revisions(draft.account_id, draft.period.start)
+        revision = earlier[0].revision + 1 if earlier else 1
+        day = draft.period.start.astimezone(ZoneInfo(draft.party.zone))
+        assert draft.period.end is not None
+        bill = Bill(
+            number=f"{draft.party.account_code}-{day:%Y%m%d}-{revision}", account_id=draft.account_id,
+            period_start=draft.period.start, period_end=draft.period.end, revision=revision,
+            replaces_id=earlier[0].id if earlier else None, tariff_code=draft.tariff_code, currency=draft.currency,
+            energy_kwh=draft.energy_kwh, total=draft.total.amount, estimated=draft.estimated, issued_at=now,
+            due_at=due_at, inputs=draft.inputs,
+        )  # fmt: skip
+        self._post(session, bill, draft.lines, kind="bill")
+        return Views(session).bill(bill)
+
+    def _post(self, session: Session, bill: Bill, lines: Sequence[Line], *, kind: str) -> None:
+        """Keep a bill with its lines, and debit the customer with its total."""
+        ledger = Ledger(session)
+        bill.previous_balance = ledger.balance(bill.account_id, bill.currency).amount
+        bill.line_count = len(lines)
+        bill.verification = _verification(bill)
+        if bill.total:
+            entries = {
+                ledger.receivable(bill.account_id, bill.currency): bill.total,
+                ledger.own("revenue", bill.currency): -bill.total,
+            }
+            bill.transaction_id = ledger.post(entries, kind=kind, reference=bill.number, at=bill.issued_at)
+        BillingRepository(session).add_bill(bill, lines)
+
+
+def _verification(bill: Bill) -> str:
+    """A short text that changes with what a bill says; printed in its QR code."""
+    said = (
+        bill.number,
+        bill.period_start,
+        bill.period_end,
+        bill.energy_kwh,
+        bill.total.normalize(),
+        bill.currency,
+    )
+    return hashlib.sha256("|".join(str(part) for part in said).encode()).hexdigest()[:16].upper()
+
+
+def _found(bill: Bill | None, key: int | str) -> Bill:
+    if bill is None:
+        raise UnknownBill(f"There is no bill {key}.", hint="Look it up in the list of bills.")
+    return bill

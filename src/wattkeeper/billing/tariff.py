@@ -211,8 +211,8 @@ class Tariff:
     """
 
     code: str
-    zh: str
-    en: str
+    name_zh: str
+    name_en: str
     currency: str
     zone: ZoneInfo
     calendar: str | None

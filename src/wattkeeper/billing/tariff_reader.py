@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -22,7 +23,6 @@ from wattkeeper.billing.tariff import (
     Tariff,
     Tiers,
     Tou,
-    TouPeriod,
     Version,
 )
 from wattkeeper.billing.tou_reader import read_tou
@@ -58,8 +58,8 @@ def read_tariff(root: Entry) -> Tariff:
     zh, en = names(root)
     return Tariff(
         code=code.text(),
-        zh=zh,
-        en=en,
+        name_zh=zh,
+        name_en=en,
         currency=currency.text(),
         zone=zone,
         calendar=None if calendar is None else calendar.text(),
@@ -168,7 +168,7 @@ def _season(entry: Entry) -> SeasonLimits:
 
 def _rising(entry: Entry) -> tuple[Decimal, ...]:
     limits = tuple(item.decimal() for item in entry)
-    if not limits or limits[0] <= 0 or any(a >= b for a, b in zip(limits, limits[1:], strict=False)):
+    if not limits or limits[0] <= 0 or any(a >= b for a, b in pairwise(limits)):
         entry.refuse(
             "limits must be above zero and rise.", "Write them from small to large, such as [2880, 4800]."
         )

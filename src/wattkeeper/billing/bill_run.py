@@ -1,0 +1,127 @@
+"""A bill run as a job: one account a step, its bill and the run's cursor in one transaction.
+
+After a crash the next worker goes on behind the last committed step, so no account is billed twice or skipped.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.orm import Session
+
+from wattkeeper.billing.errors import BillingError, BillingRefused
+from wattkeeper.billing.repository import BillingRepository
+from wattkeeper.billing.values import BillRunView
+from wattkeeper.kernel.errors import WattkeeperError
+from wattkeeper.kernel.jobs import ClaimedJob, JobLost, JobQueue, Step
+from wattkeeper.kernel.timerange import TimeRange
+
+if TYPE_CHECKING:
+    from wattkeeper.billing.service import BillingService
+
+KIND = "bill_run"
+_LEASE = timedelta(minutes=5)
+
+
+class BillRuns:
+    """Starts, works and shows bill runs."""
+
+    def __init__(self, billing: "BillingService") -> None:
+        self._billing = billing
+        self._database = billing.database
+        self._jobs = JobQueue()
+
+    def start(self, period: TimeRange, *, now: datetime, account_ids: Sequence[int] | None) -> int:
+        """Put a run in the queue; while one of the same period and accounts is not at its end, it is that one."""
+        assert period.end is not None
+        among = None if account_ids is None else sorted(set(account_ids))
+        digest = hashlib.sha256(repr(among).encode()).hexdigest()[:12]
+        prefix = f"{KIND}/{period}/{digest}/"
+        args = {"start": period.start, "end": period.end, "account_ids": among}
+        with self._database.write() as session:
+            known, unfinished = BillingRepository(session).runs_of(prefix)
+            number = known if unfinished else known + 1
+            return self._jobs.enqueue(session, KIND, key=f"{prefix}{number}", args=args, now=now)
+
+    def work(self, *, owner: str, clock: Callable[[], datetime]) -> BillRunView | None:
+        """Claim the oldest run that waits or was orphaned and bill its accounts to the end; None if there is none."""
+        with self._database.write() as session:
+            job = self._jobs.claim(session, [KIND], owner=owner, now=clock(), lease=_LEASE)
+        if job is None:
+            return None
+        try:
+            while (stepped := self._step(job, clock())) is not None:
+                job = stepped
+        except JobLost:
+            raise
+        except Exception as error:
+            with self._database.write() as session:
+                self._jobs.fail(session, job, str(error))
+            raise
+        return self.view(job.id)
+
+    def view(self, job_id: int) -> BillRunView:
+        """How far a run is."""
+        with self._database.read() as session:
+            bills = BillingRepository(session)
+            job = bills.job(job_id)
+            if job is None or job.kind != KIND:
+                raise BillingError(
+                    f"There is no bill run {job_id}.", hint="Look it up in the list of bill runs."
+                )
+            cursor = _cursor(job.cursor)
+            return BillRunView(
+                job_id=job.id, period=_period(job.args), state=job.state.value, progress=job.progress,
+                total=job.total or 0, billed=cursor["billed"], estimated=cursor["estimated"],
+                exceptions=bills.exceptions(job.id),
+            )  # fmt: skip
+
+    def _step(self, job: ClaimedJob, now: datetime) -> ClaimedJob | None:
+        """Bill the next account; None when there is none left and the job is finished."""
+        cursor = _cursor(job.cursor)
+        among = job.args["account_ids"]
+        with self._database.read() as session:
+            account_id = BillingRepository(session).next_account(cursor["after"], among)
+            total = len(among) if among is not None else BillingRepository(session).count_accounts()
+        if account_id is None:
+            with self._database.write() as session:
+                self._jobs.finish(session, job)
+            return None
+        period = _period(job.args)
+        try:
+            prepared = self._billing.prepare(account_id, period=period, now=now)
+            with self._database.write() as session:
+                view = self._billing.issue_prepared(session, prepared, now=now, due_at=None)
+                done = {
+                    **cursor,
+                    "billed": cursor["billed"] + 1,
+                    "estimated": cursor["estimated"] + view.estimated,
+                }
+                return self._record(session, job, {**done, "after": account_id}, total, now)
+        except JobLost:
+            raise
+        except WattkeeperError as error:
+            with self._database.write() as session:
+                self._list(session, job.id, account_id, error)
+                return self._record(session, job, {**cursor, "after": account_id}, total, now)
+
+    def _record(
+        self, session: Session, job: ClaimedJob, cursor: dict[str, int], total: int, now: datetime
+    ) -> ClaimedJob:
+        step = Step(cursor=cursor, progress=job.progress + 1, total=total)
+        return self._jobs.step(session, job, step, now=now, lease=_LEASE)
+
+    def _list(self, session: Session, job_id: int, account_id: int, error: WattkeeperError) -> None:
+        """An account that is billed already is as it should be; every other reason goes on the list."""
+        reason = error.reason if isinstance(error, BillingRefused) else "error"
+        if reason != "already_billed":
+            BillingRepository(session).add_exception(job_id, account_id, reason, str(error))
+
+
+def _cursor(kept: Any) -> dict[str, int]:
+    return {"after": 0, "billed": 0, "estimated": 0} if kept is None else dict(kept)
+
+
+def _period(args: Any) -> TimeRange:
+    return TimeRange(datetime.fromisoformat(args["start"]), datetime.fromisoformat(args["end"]))
