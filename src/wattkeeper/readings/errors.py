@@ -1,7 +1,5 @@
 """What can go wrong in the readings store, each a sentence for the person who has to act."""
 
-# ruff: noqa: N818  the names say what happened to the store, as the other rooms' contracts know them
-
 import difflib
 from collections.abc import Iterable
 

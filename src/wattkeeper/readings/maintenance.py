@@ -2,6 +2,10 @@
 
 Every step is one DuckLake transaction: a kill leaves the state before or after it. Files left behind by a killed
 writer are no part of any snapshot, and are deleted once they are a day old.
+
+A step that moves rows holds the writers' lock. DuckLake 1.0 does not see every conflict between moving rows and
+deleting them: rows superseded during a flush or merge came back (measured: 320 of 4,320 under three writers).
+Readers never wait, and a step is short because it only touches small files.
 """
 
 import contextlib
@@ -17,8 +21,9 @@ from wattkeeper.readings.layout import TABLES
 from wattkeeper.readings.selection import instant
 
 _ORPHANS_AFTER = timedelta(days=1)
-# Files below the limit are merged; larger ones rest, or every run would rewrite the whole month.
-_SMALL_FILE = 32 * 1024 * 1024
+# Files below the limit are merged; larger ones rest. 8 MB are some five million readings, merged in about 4 s: what
+# a writer waits at most.
+_SMALL_FILE = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,7 @@ class Maintenance:
 
     def _did(self, statement: str) -> bool:
         try:
-            with self._lake.reading() as cursor:
+            with self._lake.guard.writing(), self._lake.reading() as cursor:
                 cursor.execute(statement)
         except duckdb.TransactionException:
             return False

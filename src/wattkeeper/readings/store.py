@@ -82,7 +82,7 @@ class ReadingsStore(StoreQueries):
         """Store the frames of exchanges (EXCHANGE_SCHEMA); returns how many."""
         batch = batches.checked_exchanges(exchanges)
         if batch.num_rows:
-            with self._lake.transaction() as cursor:
+            with self._lake.guard.writing(), self._lake.transaction() as cursor:
                 cursor.register("batch", batch)
                 cursor.execute("INSERT INTO lake.exchange SELECT * FROM batch")
         return int(batch.num_rows)

@@ -1,0 +1,46 @@
+"""A full disk: a sentence, nothing lost, and on it goes once there is room."""
+
+import subprocess
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from wattkeeper.readings.errors import StoreFull
+from wattkeeper.readings.store import ReadingsStore
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 12 MB; making one needs a right that not every machine gives."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", folder], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("needs the right to mount a small file system")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_full_disk_is_told_and_nothing_stored_is_lost(small_disk, batch):
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def tick(number: int):
+        return batch(*((m, start + timedelta(minutes=number), str(m)) for m in range(200)))
+
+    with ReadingsStore.open(small_disk) as store:
+        store.append_readings(tick(0), start)
+        filler = small_disk / "filler"
+        with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+            while True:
+                file.write(bytes(4096))
+        with pytest.raises(StoreFull, match="may be given again"):
+            for number in range(1, 50):
+                store.append_readings(tick(number), start)
+    filler.unlink()
+    with ReadingsStore.open(small_disk) as store:
+        kept = store.readings().num_rows // 200
+        assert kept >= 1
+        assert store.append_readings(tick(kept), start).accepted == 200
+        assert store.readings().num_rows == 200 * (kept + 1)
