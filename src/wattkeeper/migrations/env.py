@@ -9,10 +9,9 @@ from sqlalchemy.types import TypeDecorator
 from wattkeeper.kernel.database import Base
 
 
-def render_item(kind: str, item: Any, autogen_context: AutogenContext) -> str | Literal[False]:
+def render_item(kind: str, item: Any, _autogen_context: AutogenContext) -> str | Literal[False]:
     """Write our column types as the plain types they store, so that old versions never depend on today's code."""
     if kind == "type" and isinstance(item, TypeDecorator):
-        autogen_context.imports.add("import sqlalchemy as sa")
         return f"sa.{item.impl_instance!r}"
     return False
 
