@@ -171,7 +171,7 @@ def dissect(frame: Frame) -> Anatomy:
         body = body[:-1]
     pieces, rest = _cut(parts, body)
     identifier = next((piece.value for piece in pieces if piece.key == "di"), None)
-    carries_values = kind in _WRITES and not frame.from_meter or kind in _READS and frame.from_meter
+    carries_values = kind in (_READS if frame.from_meter else _WRITES)
     if rest and identifier and carries_values:
         values, problem = _values(kind[0], identifier, rest)
         pieces += _value_pieces(values, rest, problem)

@@ -113,10 +113,10 @@ def explain(raw: bytes) -> Explanation:
             return Explanation(raw, tuple(_broken_parts(raw)), error=error.reason)
         frame, start = found, raw.index(found.encode(0))
     anatomy = dissect(frame)
-    return Explanation(raw, tuple(_parts(raw, start, frame, anatomy)), frame, anatomy=anatomy)
+    return Explanation(raw, tuple(_parts(raw, start, anatomy)), frame, anatomy=anatomy)
 
 
-def _parts(raw: bytes, start: int, frame: Frame, anatomy: Anatomy) -> Iterator[Part]:
+def _parts(raw: bytes, start: int, anatomy: Anatomy) -> Iterator[Part]:
     yield from _leading(raw[:start])
     yield from _header(raw, start)
     at = start + _HEADER
@@ -192,11 +192,9 @@ def _broken_tail(raw: bytes, start: int, end: int) -> Iterator[Part]:
         expected = sum(raw[start:end]) & 0xFF
         said = "correct" if checksum[0] == expected else f"wrong, {expected:02X} expected"
         yield Part(end, checksum, "checksum", "校验码", said)
-    if raw[end + 1 : end + 2]:
-        last = raw[end + 1]
-        yield Part(
-            end + 1, raw[end + 1 : end + 2], "end", "结束符", "" if last == 0x16 else "wrong, 16 expected"
-        )  # noqa: PLR2004
+    last = raw[end + 1 : end + 2]
+    if last:
+        yield Part(end + 1, last, "end", "结束符", "" if last == b"\x16" else "wrong, 16 expected")
     if raw[end + 2 :]:
         yield Part(end + 2, raw[end + 2 :], "not part of the frame", "帧外字节")
 

@@ -29,6 +29,7 @@ WILDCARD = "AAAAAAAAAAAA"
 MAX_BODY = 200
 """Longest DATA field: reads carry up to 200 bytes, writes up to 50 (§5.2.5)."""
 
+_LONGEST = 0xFF  # what the length byte could say
 _START = 0x68
 _END = 0x16
 _OVERHEAD = 12  # 68 A*6 68 C L ... CS 16
@@ -116,8 +117,8 @@ class Frame(NamedTuple):
 
     def encode(self, preamble: int = 4) -> bytes:
         """The bytes on the wire, after `preamble` wake-up bytes FEH (§5.2.1 asks a master for 4)."""
-        if len(self.body) > 0xFF:
-            raise RequestError(f"A frame carries at most 255 data bytes, not {len(self.body)}.")
+        if len(self.body) > _LONGEST:
+            raise RequestError(f"A frame carries at most {_LONGEST} data bytes, not {len(self.body)}.")
         try:
             address = bytes.fromhex(self.address)[::-1]
         except ValueError:
@@ -132,7 +133,7 @@ class Frame(NamedTuple):
     def decode(cls, raw: bytes) -> Frame:
         """The one frame that `raw` is, after any number of FEH; `FrameError` says what is wrong with it."""
         bare = raw.lstrip(b"\xfe")
-        problem = _problem(bare, max_size=0xFF)
+        problem = _problem(bare)
         if problem:
             raise FrameError(problem, raw=raw)
         return _frame(bare, 0, len(bare))
@@ -167,18 +168,14 @@ def _frame(buffer: bytes, start: int, end: int) -> Frame:
     )
 
 
-def _problem(raw: bytes, *, max_size: int = MAX_BODY) -> str:
+def _problem(raw: bytes) -> str:
     """What keeps `raw` (without preamble) from being one whole frame; empty when nothing does."""
-    if not raw:
-        return "no bytes"
-    if raw[0] != _START:
-        return f"it begins with {raw[0]:02X}, not 68"
+    if raw[:1] != b"\x68":
+        return f"it begins with {raw[0]:02X}, not 68" if raw else "no bytes"
     if len(raw) < _OVERHEAD:
         return f"length {len(raw)}, the shortest frame has {_OVERHEAD}"
     if raw[_SECOND_START] != _START:
         return f"byte 8 is {raw[_SECOND_START]:02X}, not 68"
-    if raw[9] > max_size:
-        return f"length byte {raw[9]:02X} is more than {max_size}"
     if len(raw) != _OVERHEAD + raw[9]:
         return f"length {len(raw)} != {_OVERHEAD}+{raw[9]}"
     return _tail_problem(raw)

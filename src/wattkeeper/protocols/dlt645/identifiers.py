@@ -77,7 +77,7 @@ class _Row(NamedTuple):
 
 def _scale(listed: str, form: str) -> Decimal | None:
     """The worth of the last digit, read from the picture; the listed one only says that it is a number."""
-    picture = form.split(" ")[0].split(",")[0]
+    picture = re.split("[ ,]", form, maxsplit=1)[0]
     if listed and re.fullmatch(r"[XN]+(\.[XN]+)?", picture):
         return Decimal(1).scaleb(-len(picture.partition(".")[2]))
     return None

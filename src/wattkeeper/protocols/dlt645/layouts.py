@@ -33,6 +33,7 @@ _MOMENTS = ("YYMMDDhhmm", "YYMMDDhhmmss", "YYMMDDWWhhmmss")
 _STAMP = re.compile(r"(YY|MM|DD|WW|hh|mm|ss|NN)+")
 _NUMBER = re.compile(r"[XN]+(\.[XN]+)?")
 _NAMES = 12  # digits of addresses and meter numbers: names, not quantities
+_CODES = 8  # digits of passwords, and of identifiers on display lists
 
 
 class Value(NamedTuple):
@@ -124,22 +125,25 @@ def layout(identifier: str, fields: Iterable[Field], *, step: int = 0) -> Layout
 
 def picture_codec(picture: str, *, size: int, unit: str, signed: bool, is_number: bool = True) -> Codec:
     """The codec for one of the standard's pictures (`XXXXXX.XX`, `YYMMDDhhmm`, `ASCII`)."""
-    if picture == "XX.XXXX YYMMDDhhmm":
-        return Demand(Number(size - 5, 4, signed, unit))
-    if picture in _MOMENTS:
-        return Moment(picture)
-    if picture.startswith("bits"):
-        return Bits(size)
-    if picture == "ASCII":
-        return Text(size)
+    codec: Codec
     if _NUMBER.fullmatch(picture):
+        decimals = len(picture.partition(".")[2])
+        # 12 digits are an address; 8 without a scale an identifier or a password; the others count something.
         if len(picture) == _NAMES:
-            return Digits(size)
-        # "NNNNNNNN" without a scale is an identifier or a password; shorter ones are counts.
-        if is_number or len(picture) < 8:  # noqa: PLR2004
-            return Number(size, len(picture.partition(".")[2]), signed, unit)
-        return Hex(size)
-    return Stamp(picture) if _STAMP.fullmatch(picture) else Raw(size)
+            codec = Digits(size)
+        else:
+            codec = Number(size, decimals, signed, unit) if is_number or len(picture) < _CODES else Hex(size)
+    elif picture == "XX.XXXX YYMMDDhhmm":
+        codec = Demand(Number(size - 5, 4, signed, unit))
+    elif picture in _MOMENTS:
+        codec = Moment(picture)
+    elif picture.startswith("bits"):
+        codec = Bits(size)
+    elif picture == "ASCII":
+        codec = Text(size)
+    else:
+        codec = Stamp(picture) if _STAMP.fullmatch(picture) else Raw(size)
+    return codec
 
 
 @cache

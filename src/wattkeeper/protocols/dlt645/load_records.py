@@ -9,7 +9,7 @@ from typing import NamedTuple, cast
 from wattkeeper.protocols.dlt645.errors import BodyError, RequestError
 from wattkeeper.protocols.dlt645.layouts import Layout, Value, layout_of
 
-__all__ = ["LOAD_CLASSES", "LoadRecord", "decode_load_records", "encode_load_record"]
+__all__ = ["LOAD_CLASSES", "LoadRecord", "decode_load_records", "encode_load_record", "split_load_records"]
 
 # Class: the identifiers of what it records, in their order; each has the size and sign of its identifier.
 LOAD_CLASSES: dict[int, tuple[str, ...]] = {
@@ -58,6 +58,17 @@ def decode_load_records(di: str, body: bytes) -> tuple[LoadRecord, ...]:
         record, at = _record(di, body, at)
         records.append(record)
     return tuple(records)
+
+
+def split_load_records(body: bytes) -> list[bytes]:
+    """The blocks of a reply, by the length each one tells (LEN + 5 bytes); the last may be cut."""
+    blocks = []
+    at = 0
+    while at < len(body):
+        size = body[at + 2] + 5 if at + 2 < len(body) else len(body)
+        blocks.append(body[at : at + size])
+        at += size
+    return blocks
 
 
 def _record(di: str, body: bytes, at: int) -> tuple[LoadRecord, int]:

@@ -7,13 +7,14 @@ from datetime import datetime
 from typing import Protocol
 
 from wattkeeper.protocols.dlt645.frames import BROADCAST, WILDCARD, Frame, FrameReader, matches_address
+from wattkeeper.protocols.dlt645.load_records import split_load_records
 
 __all__ = ["MeterDevice", "MeterSide"]
 
 _FIRST_PIECE = 196  # 200 data bytes less the identifier
 _NEXT_PIECE = 195  # less SEQ as well
 _MAX_PIECES = 256
-_READ, _READ_NEXT, _READ_ADDRESS, _WRITE_ADDRESS, _TIME = 0x11, 0x12, 0x13, 0x15, 0x08
+_TIME, _WRITE_ADDRESS, _FREEZE = 0x08, 0x15, 0x16
 _ERR_OTHER, _ERR_NO_DATA, _ERR_PASSWORD = 0x01, 0x02, 0x04
 
 
@@ -28,7 +29,7 @@ class MeterDevice(Protocol):
         """The data of an identifier (wire order, without 33H), None when there is no such identifier.
 
         `tail` is what the request carries after the identifier. A sequence says where the reply is to be cut into
-        frames (load records: one block each); bytes are cut at 200.
+        frames; bytes are cut at 200, load records between their blocks.
         """
 
     def set_time(self, at: datetime) -> None:
@@ -70,22 +71,24 @@ class MeterSide:
             return None
         match request.function:
             case 0x11:
-                return self._read(request)
+                reply: Frame | None = self._read(request)
             case 0x12:
-                return self._read_next(request)
+                reply = self._read_next(request)
             case 0x13:
-                return self._reply(request, bytes.fromhex(self._device.address)[::-1])
+                reply = self._reply(request, bytes.fromhex(self._device.address)[::-1])
             case 0x08:  # to its own address: some meters follow it, none answers
                 self._broadcast(request)
-                return None
-        return self._execute(request)
+                reply = None
+            case _:
+                reply = self._execute(request)
+        return reply
 
     def _broadcast(self, request: Frame) -> None:
         if request.function == _TIME:
             at = _clock(request.body)
             if at is not None:
                 self._device.set_time(at)
-        elif request.function == 0x16:  # noqa: PLR2004 - freeze
+        elif request.function == _FREEZE:
             self._device.execute(request.function, request.body)
 
     def _read(self, request: Frame) -> Frame:
@@ -94,7 +97,7 @@ class MeterSide:
         self._pieces.clear()
         if found is None:
             return self._refuse(request, _ERR_NO_DATA)
-        pieces = _cut(found) if isinstance(found, bytes) else list(found) or [b""]
+        pieces = _cut(di, found) if isinstance(found, bytes) else list(found) or [b""]
         self._pieces[di] = pieces[:_MAX_PIECES]
         return self._reply(request, request.body[:4] + pieces[0], more=len(pieces) > 1)
 
@@ -122,13 +125,21 @@ class MeterSide:
         return Frame(self._device.address, 0xC0 | request.function, bytes([bits]))
 
 
-def _cut(body: bytes) -> list[bytes]:
+def _cut(di: str, body: bytes) -> list[bytes]:
     """The pieces of a long reply, each as long as a frame may carry."""
-    rest = body[_FIRST_PIECE:]
-    return [
-        body[:_FIRST_PIECE],
-        *(rest[at : at + _NEXT_PIECE] for at in range(0, len(rest), _NEXT_PIECE)),
-    ]
+    units = split_load_records(body) if di.startswith("06") else []
+    if not units or max(map(len, units)) > _NEXT_PIECE:
+        rest = body[_FIRST_PIECE:]
+        return [
+            body[:_FIRST_PIECE],
+            *(rest[at : at + _NEXT_PIECE] for at in range(0, len(rest), _NEXT_PIECE)),
+        ]
+    pieces = [b""]
+    for unit in units:
+        if len(pieces[-1]) + len(unit) > _NEXT_PIECE:
+            pieces.append(b"")
+        pieces[-1] += unit
+    return pieces
 
 
 def _clock(body: bytes) -> datetime | None:

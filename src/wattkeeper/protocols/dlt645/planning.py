@@ -61,14 +61,21 @@ def _minimum_cover(edges: list[tuple[str, str]]) -> set[str]:
 
     for left in neighbours:
         augment(left, set())
-    reached_left = set(neighbours) - set(partner.values())
-    reached_right: set[str] = set()
-    frontier = list(reached_left)
+    lefts, rights = _alternating_reach(neighbours, partner)
+    return (set(neighbours) - lefts) | rights
+
+
+def _alternating_reach(
+    neighbours: dict[str, list[str]], partner: dict[str, str]
+) -> tuple[set[str], set[str]]:
+    """What alternating paths reach from the left nodes without a partner."""
+    lefts = set(neighbours) - set(partner.values())
+    rights: set[str] = set()
+    frontier = list(lefts)
     while frontier:
         for right in neighbours[frontier.pop()]:
-            if right not in reached_right:
-                reached_right.add(right)
-                if partner[right] not in reached_left:
-                    reached_left.add(partner[right])
-                    frontier.append(partner[right])
-    return (set(neighbours) - reached_left) | reached_right
+            rights.add(right)
+            if partner[right] not in lefts:
+                lefts.add(partner[right])
+                frontier.append(partner[right])
+    return lefts, rights

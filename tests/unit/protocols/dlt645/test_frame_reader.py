@@ -1,5 +1,7 @@
 """Frames come out of a stream whole, whatever surrounds them and however it is cut."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,7 +27,7 @@ def good(events):
 
 def cut(stream, cuts):
     edges = [0, *sorted(cut % (len(stream) + 1) for cut in cuts), len(stream)]
-    return [stream[begin:end] for begin, end in zip(edges, edges[1:], strict=False)]
+    return [stream[begin:end] for begin, end in pairwise(edges)]
 
 
 def assert_frame(frame, raw):

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -56,7 +57,7 @@ def test_a_read():
 def test_the_answer_may_come_in_any_pieces(cuts):
     exchange = ReadExchange(METER, DI)
     edges = [0, *sorted(cuts), len(ANSWER)]
-    answered = [exchange.feed(ANSWER[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+    answered = [exchange.feed(ANSWER[a:b]) for a, b in pairwise(edges)]
     assert sum(answered) == 1
     assert exchange.values[0].value == Decimal("123456.78")
 

@@ -15,8 +15,8 @@ from wattkeeper.protocols.dlt645 import (
     ReadAddressExchange,
     ReadExchange,
     encode_value,
+    requests,
 )
-from wattkeeper.protocols.dlt645 import requests
 
 METER = "000000000161"
 ACCESS = requests.Access(2, "123456", "12345678")
@@ -101,6 +101,22 @@ def test_a_device_may_say_itself_where_a_long_reply_is_cut():
     assert exchange.body == b"\x01" * 103
     exchange.feed(meter.feed(exchange.request)[0])
     assert exchange.body == b"\x01" * 103 + b"\x02" * 103
+
+
+def test_load_records_are_cut_between_blocks_and_short_ones_share_a_frame():
+    full = b"\xa0\xa0\x62" + bytes(100)
+    meter = MeterSide(Device(**{"06000001": full * 3, "06030001": (b"\xa0\xa0\x0e" + bytes(16)) * 12}))
+    assert _frame_sizes(meter, "06000001") == [103, 103, 103]
+    assert _frame_sizes(meter, "06030001") == [190, 38]
+
+
+def _frame_sizes(meter, di):
+    exchange, sizes = ReadExchange(METER, di), []
+    while exchange.request:
+        before = len(exchange.body)
+        exchange.feed(meter.feed(exchange.request)[0])
+        sizes.append(len(exchange.body) - before)
+    return sizes
 
 
 def test_a_follow_up_frame_can_be_asked_for_again():

@@ -34,9 +34,7 @@ def _quiet_oracle():
 
 def _random_value(found, chance):
     places = found.format.replace(".", "")
-    largest = (8 if found.signed else 8) * 10 ** (
-        len(places) - 1
-    )  # below the top bit, which it takes for a sign
+    largest = 8 * 10 ** (len(places) - 1)  # below the top bit, which it takes for a sign
     value = Decimal(chance.randrange(largest)) * found.scale
     return -value if found.signed and chance.random() < 0.5 else value
 

@@ -13,10 +13,10 @@ from wattkeeper.protocols.dlt645 import (
     ReadExchange,
     decode_body,
     decode_load_records,
+    edition1997,
     encode_value,
     requests,
 )
-from wattkeeper.protocols.dlt645 import edition1997
 from wattkeeper.protocols.dlt645.errors import error_reasons
 from wattkeeper.protocols.dlt645.explain import explain
 
