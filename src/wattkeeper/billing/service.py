@@ -116,6 +116,16 @@ class BillingService:
             added = bills.add_assignment(row)
             return AssignedTariff(added.id, account_id, tariff.code, period, basis)
 
+    def assign_where_none(self, tariff_code: str, *, now: datetime) -> int:
+        """Bill every account that never had a tariff by this one, from its opening on; returns how many."""
+        self._library.get(tariff_code)
+        with self.database.read() as session:
+            accounts = [(account.id, account.opened_at) for account in Registry(session).accounts()]
+            without = [each for each in accounts if not BillingRepository(session).assignments(each[0])]
+        for account_id, opened_at in without:
+            self.assign_tariff(account_id, tariff_code=tariff_code, valid_from=opened_at, now=now)
+        return len(without)
+
     def assigned_tariffs(self, account_id: int) -> list[AssignedTariff]:
         """An account's tariffs in order of time."""
         with self.database.read() as session:

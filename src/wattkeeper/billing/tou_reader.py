@@ -28,10 +28,9 @@ def read_tou(entry: Entry) -> tuple[Tou, dict[str, Decimal]]:
     if sum(period.register == "rest" for period in periods) > 1:
         entry.refuse("two periods are the rest of the total.", "Give all but one a register of the meter.")
     codes = [period.code for period in periods]
-    rules = tuple(
-        _rule(item, codes) for item in entry.need("days", "Say which hours belong to which period.")
-    )
-    _every_day_has_a_rule(entry, rules)
+    days = entry.need("days", "Say which hours belong to which period.")
+    rules = tuple(_rule(item, codes) for item in days)
+    _every_day_has_a_rule(days, rules)
     return Tou(tuple(periods), rules), factors
 
 
