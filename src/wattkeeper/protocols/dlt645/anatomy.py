@@ -9,8 +9,10 @@ from wattkeeper.protocols.dlt645 import edition1997
 from wattkeeper.protocols.dlt645.errors import BodyError, error_reasons
 from wattkeeper.protocols.dlt645.frames import Frame
 from wattkeeper.protocols.dlt645.identifiers import Identifier, lookup
-from wattkeeper.protocols.dlt645.layouts import Value
+from wattkeeper.protocols.dlt645.layouts import Value, layout_of
+from wattkeeper.protocols.dlt645.load_records import read_blocks
 from wattkeeper.protocols.dlt645.requests import BAUD_WORDS, RELAY_ACTIONS
+from wattkeeper.protocols.dlt645.status import describe_bits
 from wattkeeper.protocols.dlt645.values import decode_body
 
 __all__ = ["Anatomy", "Piece", "dissect", "function_name"]
@@ -124,6 +126,9 @@ _FUNCTIONS: dict[tuple[int, int], tuple[str, tuple[_Part, ...], tuple[_Part, ...
 }
 _READS = frozenset({(2007, 0x11), (2007, 0x12), (1997, 0x01), (1997, 0x02), (1997, 0x03)})
 _WRITES = frozenset({(2007, 0x14), (1997, 0x04)})
+_SEPARATOR = 0xAA
+_DIGITS_1997 = 4  # of an identifier; 2007 has 8
+_RECORD_HEAD = 8  # A0 A0, length and time of a load record
 _ESAM_LEVEL = 0x98  # PA 98H: what follows the operator code is cipher text and MAC
 _NAMES_ZH = {
     "security": "安全认证",
@@ -174,7 +179,7 @@ def dissect(frame: Frame) -> Anatomy:
     carries_values = kind in (_READS if frame.from_meter else _WRITES)
     if rest and identifier and carries_values:
         values, problem = _values(kind[0], identifier, rest)
-        pieces += _value_pieces(values, rest, problem)
+        pieces += _value_pieces(identifier, values, rest, problem)
         return Anatomy((*pieces, *seq), identifier, values, problem)
     if rest:
         pieces.append(Piece(len(rest), "data", "data", "数据", rest.hex().upper()))
@@ -214,29 +219,75 @@ def _values(edition: int, di: str, body: bytes) -> tuple[tuple[Value, ...], str]
         return (), error.reason
 
 
-def _value_pieces(values: tuple[Value, ...], body: bytes, problem: str) -> list[Piece]:
-    """One piece per value where all are of one size, otherwise the data in one piece."""
-    if not values:
-        return [Piece(len(body), "data", f"data ({problem})", f"数据 ({problem})", body.hex().upper())]
-    size, rest = divmod(len(body), len(values))
-    even = (
-        rest <= 1 and len({value.unit for value in values}) == 1 and not any(value.part for value in values)
-    )
-    if len(values) > 1 and not even:
-        return [Piece(len(body), "data", f"{len(values)} values", f"{len(values)} 个值", body.hex().upper())]
+def _value_pieces(di: str, values: tuple[Value, ...], body: bytes, problem: str) -> list[Piece]:
+    """The data behind an identifier, value by value, with what stands between them."""
+    if problem or not values:
+        note_en, note_zh = (f" ({problem})", f"({problem})") if problem else ("", "")
+        return [Piece(len(body), "data", f"data{note_en}", f"数据{note_zh}", body.hex().upper())]
+    pieces: list[Piece] = []
+    if di.startswith("06"):
+        for record, block in read_blocks(di, body):
+            pieces += _record_head(block)
+            pieces += _walk(record.values, block, _RECORD_HEAD)
+        return pieces
+    return _walk(values, body, 0)
+
+
+def _record_head(block: bytes) -> list[Piece]:
+    return [
+        Piece(2, "mark", "start of load record", "负荷记录起始", block[:2].hex().upper()),
+        Piece(1, "record_length", "its length", "负荷记录字节数", str(block[2])),
+        Piece(
+            5,
+            "recorded_at",
+            "recorded at YYMMDDhhmm",
+            "存储时间 YYMMDDhhmm",
+            _reversed(block[3:_RECORD_HEAD]),
+        ),
+    ]
+
+
+def _walk(values: tuple[Value, ...], body: bytes, at: int) -> list[Piece]:
+    """Each value with its own size; AA before a value separates groups, what is left closes the data."""
     pieces = []
     for value in values:
-        named = name_of(value.identifier)
-        en, zh = (named.name_en, named.name_zh) if named else ("value", "值")
+        while body[at] == _SEPARATOR:
+            pieces.append(Piece(1, "separator", "end of group", "数据组结束", "AA"))
+            at += 1
+        size, en, zh = _described(value)
         pieces.append(Piece(size, f"value_{value.identifier}", en, zh, say(value)))
-    if rest:
-        pieces.append(Piece(rest, "block_end", "end of block", "数据块结束", body[-rest:].hex().upper()))
+        at += size
+    while body[at : at + 1] == b"\xaa":
+        pieces.append(Piece(1, "separator", "end of group", "数据组结束", "AA"))
+        at += 1
+    if body[at:]:
+        pieces.append(
+            Piece(
+                len(body) - at,
+                "closing",
+                "checksum and end of record",
+                "记录校验与结束",
+                body[at:].hex().upper(),
+            )
+        )
     return pieces
+
+
+def _described(value: Value) -> tuple[int, str, str]:
+    """Size [byte] and names of the field a value came from."""
+    named = name_of(value.identifier)
+    en, zh = (named.name_en, named.name_zh) if named else ("value", "值")
+    layout = (edition1997.layout_of if len(value.identifier) == _DIGITS_1997 else layout_of)(value.identifier)
+    assert layout is not None  # it has just been decoded
+    field = next(field for field in layout.fields if field.part == value.part)
+    if value.part:
+        en, zh = f"{en}: {value.part.replace('_', ' ')}", f"{zh}: {field.name_zh or value.part}"
+    return field.codec.size or len(str(value.value)) // 2, en, zh
 
 
 def name_of(di: str) -> Identifier | None:
     """The table's entry for an identifier of either edition."""
-    return lookup(di) if len(di) > 4 else edition1997.lookup(di)  # noqa: PLR2004 - 1997 has 2 bytes
+    return (edition1997.lookup if len(di) == _DIGITS_1997 else lookup)(di)
 
 
 def plain(value: Value) -> str | None:
@@ -253,9 +304,12 @@ def plain(value: Value) -> str | None:
 
 
 def say(value: Value) -> str:
-    """A value with its unit and time, for people."""
+    """A value with its unit and time, or its set bits, for people."""
     text = plain(value)
     if text is None:
         return "-"
+    if isinstance(value.value, int):
+        said = [item.en for item in describe_bits(value.identifier, value.value) if item.value]
+        return f"{text} ({'; '.join(said)})" if said else text
     when = f" @ {value.occurred_at:%Y-%m-%d %H:%M}" if value.occurred_at else ""
     return f"{text} {value.unit}".rstrip() + when

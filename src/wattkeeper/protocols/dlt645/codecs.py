@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from wattkeeper.protocols.dlt645.errors import RequestError
 
@@ -66,13 +66,9 @@ class Number:
 
 
 def _number(value: Scalar) -> Decimal:
-    if isinstance(value, datetime | str) or value is None:
+    if not isinstance(value, Decimal | int) or not Decimal(value).is_finite():
         raise RequestError(f"{value!r} is not a number.")
-    try:
-        number = Decimal(value)
-        return number if number.is_finite() else number + Decimal("sNaN")
-    except InvalidOperation as error:
-        raise RequestError(f"{value!r} is not a number.") from error
+    return Decimal(value)
 
 
 @dataclass(frozen=True, slots=True)

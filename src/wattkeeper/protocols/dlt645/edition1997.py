@@ -12,7 +12,7 @@ from wattkeeper.protocols.dlt645.errors import BodyError
 from wattkeeper.protocols.dlt645.identifiers import TABLE_1997, Identifier
 from wattkeeper.protocols.dlt645.layouts import Field, Layout, Value, layout, picture_codec
 
-__all__ = ["decode_body", "lookup"]
+__all__ = ["decode_body", "layout_of", "lookup"]
 
 _MAX_TARIFFS = 15  # total and tariffs 1 to E
 _BLOCK = "F"
@@ -33,7 +33,7 @@ def decode_body(di: str, body: bytes) -> tuple[Value, ...]:
     >>> [str(value.value) for value in decode_body("901F", bytes.fromhex("0000010000250000AA"))]
     ['100.00', '25.00']
     """
-    found = _layout(di.upper())
+    found = layout_of(di.upper())
     if found is None:
         raise BodyError(di, "the table of 1997 has no such identifier")
     if di.upper().endswith(_BLOCK) and len(body) not in found.counts and body[-1:] == b"\xaa":
@@ -42,7 +42,8 @@ def decode_body(di: str, body: bytes) -> tuple[Value, ...]:
 
 
 @cache
-def _layout(di: str) -> Layout | None:
+def layout_of(di: str) -> Layout | None:
+    """The fields of an identifier; None when the table has no such identifier."""
     found = lookup(di)
     if found is None:
         return None

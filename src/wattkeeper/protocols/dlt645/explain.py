@@ -15,6 +15,7 @@ from wattkeeper.protocols.dlt645.status import describe_bits
 __all__ = ["Explanation", "Part", "explain"]
 
 _HEADER = 10
+_SAID_ELSEWHERE = ("di", "err", "separator", "mark", "record_length", "recorded_at", "closing")
 
 
 class Part(NamedTuple):
@@ -87,7 +88,7 @@ class Explanation:
         fields = {
             key: value
             for key, value in self.anatomy.fields.items()
-            if key not in ("di", "err") and not key.startswith("value_")
+            if key not in _SAID_ELSEWHERE and not key.startswith("value_")
         }
         return found | ({"fields": fields} if fields else {})
 

@@ -9,7 +9,14 @@ from typing import NamedTuple, cast
 from wattkeeper.protocols.dlt645.errors import BodyError, RequestError
 from wattkeeper.protocols.dlt645.layouts import Layout, Value, layout_of
 
-__all__ = ["LOAD_CLASSES", "LoadRecord", "decode_load_records", "encode_load_record", "split_load_records"]
+__all__ = [
+    "LOAD_CLASSES",
+    "LoadRecord",
+    "decode_load_records",
+    "encode_load_record",
+    "read_blocks",
+    "split_load_records",
+]
 
 # Class: the identifiers of what it records, in their order; each has the size and sign of its identifier.
 LOAD_CLASSES: dict[int, tuple[str, ...]] = {
@@ -52,12 +59,18 @@ def _class_size(number: int) -> int:
 
 def decode_load_records(di: str, body: bytes) -> tuple[LoadRecord, ...]:
     """The records in the data of all frames of a reply; no data is no record, not an error."""
-    records = []
+    return tuple(record for record, _ in read_blocks(di, body))
+
+
+def read_blocks(di: str, body: bytes) -> list[tuple[LoadRecord, bytes]]:
+    """Each record with its block; where a block ends is told by its classes, its LEN may be wrong."""
+    found = []
     at = 0
     while at < len(body):
-        record, at = _record(di, body, at)
-        records.append(record)
-    return tuple(records)
+        record, end = _record(di, body, at)
+        found.append((record, body[at:end]))
+        at = end
+    return found
 
 
 def split_load_records(body: bytes) -> list[bytes]:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from wattkeeper.protocols.dlt645 import Frame, encode_value
 from wattkeeper.protocols.dlt645.explain import explain
+from wattkeeper.protocols.dlt645.identifiers import TABLE_2007
 from wattkeeper.protocols.dlt645.requests import identifier_bytes
 
 REPLY = bytes.fromhex("6861010000000068910833333433593333338A16")
@@ -112,6 +113,79 @@ def test_every_part_of_a_reply_is_named_in_both_languages():
         (20, "8a", "checksum", "校验码", "correct"),
         (21, "16", "end", "结束符", ""),
     ]  # fmt: skip
+
+
+def parts_of(di, body):
+    raw = Frame("000000000161", 0x91, identifier_bytes(di) + body).encode(0)
+    return [(len(part.octets), part.label_en, part.value) for part in explain(raw).parts[6:-2]]
+
+
+def test_a_load_record_is_explained_value_by_value():
+    raw = bytes.fromhex("A0A01145230211259009910992099389AAAAAAAA00E5")
+    assert parts_of("06030001", raw) == [
+        (2, "start of load record", "A0A0"),
+        (1, "its length", "17"),
+        (5, "recorded at YYMMDDhhmm", "2511022345"),
+        (2, "power factor total", "0.990"),
+        (2, "power factor phase A", "0.991"),
+        (2, "power factor phase B", "0.992"),
+        (2, "power factor phase C", "-0.993"),
+        *[(1, "end of group", "AA")] * 4,
+        (2, "checksum and end of record", "00E5"),
+    ]
+
+
+def test_a_load_record_of_a_wrong_length_is_explained_all_the_same():
+    raw = bytes.fromhex("A0A00E45230211259009910992099389AAAAAAAA00E5")
+    assert sum(size for size, _, _ in parts_of("06030001", raw)) == len(raw)
+
+
+def test_a_freeze_is_explained_value_by_value():
+    assert parts_of("0504FF01", bytes.fromhex("0012021125AA00000100AAAA")) == [
+        (5, "last-1 hourly freeze time", "2025-11-02 12:00:00"),
+        (1, "end of group", "AA"),
+        (4, "last-1 hourly freeze forward active total", "100.00 kWh"),
+        (1, "end of group", "AA"),
+        (1, "end of group", "AA"),
+    ]
+
+
+def test_an_event_is_explained_part_by_part():
+    assert parts_of("03050001", bytes.fromhex("000012021125563412300012021125")) == [
+        (6, "last-1 all-phase voltage loss record: start", "2025-11-02 12:00:00"),
+        (3, "last-1 all-phase voltage loss record: current", "123.456 A"),
+        (6, "last-1 all-phase voltage loss record: end", "2025-11-02 12:00:30"),
+    ]
+
+
+def test_a_block_of_1997_is_explained_value_by_value():
+    parts = explain(
+        bytes.fromhex("6861010000000068811752C33333343333583333335833333358333333583333DD4D16")
+    ).parts
+    assert [(part.label_en, part.value) for part in parts[6:-2]] == [
+        ("present forward active energy total", "100.00 kWh"),
+        *[(f"present forward active energy tariff {tariff}", "25.00 kWh") for tariff in range(1, 5)],
+        ("end of group", "AA"),
+    ]
+
+
+def test_a_status_word_is_explained_bit_by_bit():
+    assert parts_of("04000504", b"\x84\x00") == [
+        (2, "running status word 4", "0x0084 (overvoltage; phase failure)")
+    ]
+
+
+def test_a_relay_command_in_cipher_text_is_not_taken_for_a_plain_one():
+    raw = Frame("000000000161", 0x1C, bytes.fromhex("9800000078563412") + bytes(20)).encode()
+    assert explain(raw).anatomy.fields == {
+        "pa": "98", "password": "000000", "operator": "12345678", "data": "00" * 20,
+    }  # fmt: skip
+
+
+@given(st.sampled_from(sorted(TABLE_2007)), st.binary(max_size=120), st.sampled_from([0x91, 0x92, 0x14]))
+def test_every_byte_of_any_data_is_explained(di, body, control):
+    raw = Frame("000000000161", control, identifier_bytes(di) + body).encode()
+    assert b"".join(part.octets for part in explain(raw).parts) == raw
 
 
 def test_a_broken_frame_is_named_as_far_as_it_goes():

@@ -187,3 +187,39 @@ def test_noise_between_frames_loses_none(pieces, after):
 def test_clean_noise_never_costs_a_frame():
     stream = b"".join(bytes([byte]) * 3 + REPLY for byte in range(256) if byte != 0x68)
     assert good(FrameReader().feed(stream)) == [REPLY_FRAME] * 255
+
+
+@pytest.mark.parametrize(
+    ("frame", "problem"),
+    [
+        (Frame("000000000161", 0x11, bytes(256)), "at most 255 data bytes"),
+        (Frame("161", 0x11), "not a frame address"),
+        (Frame("00000000016X", 0x11), "not a frame address"),
+    ],
+)
+def test_a_frame_that_cannot_be_sent_is_refused(frame, problem):
+    with pytest.raises(RequestError, match=problem):
+        frame.encode()
+
+
+def test_frames_and_damage_have_a_line_for_the_log():
+    assert str(REPLY_FRAME) == "000000000161 < 91 [00 00 01 00 26 00 00 00]"
+    assert str(Frame.decode(READ)) == "000000000161 > 11 [00 00 01 00]"
+    assert str(BrokenFrame(b"\x68\x16", "silence")) == "broken: silence [68 16]"
+
+
+@pytest.mark.parametrize(
+    ("control", "body", "edition"),
+    [
+        (0x01, "1090", 1997),
+        (0x11, "00000100", 2007),
+        (0x08, "", 2007),
+        (0x03, "1090", 1997),
+        (0x03, "FF000007", 2007),
+        (0xC3, "02", 1997),
+        (0xC3, "0200", 2007),
+        (0x10, "", 1997),
+    ],
+)
+def test_the_edition_is_told_by_the_control_code(control, body, edition):
+    assert Frame("000000000161", control, bytes.fromhex(body)).edition == edition

@@ -290,6 +290,51 @@ def test_a_whole_freeze_is_split_at_its_separators_by_size():
     ]
 
 
+def test_a_freeze_takes_only_its_own_items():
+    with pytest.raises(RequestError, match="0504FF01 holds no 05060101"):
+        encode_body("0504FF01", [Value("05060101", Decimal(1), part="total")])
+
+
+def test_a_freeze_with_bytes_behind_its_items_is_a_body_error():
+    with pytest.raises(BodyError, match="2 bytes are left"):
+        decode_body("0504FF01", wire("0012021125AAAAAA0102"))
+
+
+def test_load_record_values_cannot_be_written_without_their_time():
+    with pytest.raises(RequestError, match="carry its time"):
+        encode_body("06000002", [Value("02060000", Decimal(1))])
+
+
+@pytest.mark.parametrize(
+    "di", ["00010000", "01010000", "02010100", "04000101", "04000106", "04000401", "04000404"]
+)
+def test_no_value_is_written_as_ff_and_read_as_none(di):
+    size = max(layout_of(di).counts)
+    assert encode_value(di, None)[:3] == (b"\xff" * size)[:3]
+    assert one(di, encode_value(di, None).hex()).value is None
+
+
+@pytest.mark.parametrize(
+    ("di", "value"),
+    [
+        ("00010000", 0.5),
+        ("04040101", "XY" * 4),
+        ("04040101", 5),
+        ("070002FF", 5),
+        ("070002FF", "0"),
+        ("04000404", "€"),
+    ],
+)
+def test_values_of_the_wrong_kind_are_refused(di, value):
+    with pytest.raises(RequestError):
+        encode_value(di, value)
+
+
+def test_a_wrong_number_of_values_is_refused():
+    with pytest.raises(RequestError, match=r"0201FF00 has 1, 2 \.\.\. 3 values, not 0"):
+        encode_body("0201FF00", [])
+
+
 def test_a_freeze_that_does_not_end_is_a_body_error():
     with pytest.raises(BodyError, match="not closed by AA"):
         decode_body("0506FF01", wire("0000021125AA000100"))
