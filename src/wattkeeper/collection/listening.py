@@ -83,7 +83,7 @@ def summary(frame: Frame) -> str:
         f"{value['quantity']} {value['value']} {value['unit']}".rstrip() for value in told.get("values", ())
     ]
     if "meter_error" in told:
-        said.append(f"refused: {told['meter_error']}")
+        said.append(f"refused: {told['meter_error']['message']}")
     if "value_error" in told:
         said.append(told["value_error"])
     more = ", more follows" if frame.has_more else ""
