@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, MetaData, String, create_engine, event, make_url
 from sqlalchemy import Enum as EnumColumn
 from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import QueuePool
 
@@ -100,7 +101,8 @@ class Database:
         """Bring the tables to this version, or raise SchemaTooNew. ``scripts`` is our own folder by default."""
         from wattkeeper.migrations import runner  # noqa: PLC0415 - Alembic is slow to import, and only servers need it
 
-        with self._explained(), self._writer.begin() as connection:
+        connect = self._writer.connect
+        with self._explained(), connect() as connection, _foreign_keys_off(connection), connection.begin():
             runner.upgrade(connection, scripts=scripts)
 
     def dispose(self) -> None:
@@ -111,6 +113,11 @@ class Database:
     def _explained(self) -> Iterator[None]:
         try:
             yield
+        except PoolTimeout as error:
+            raise DatabaseBusy(
+                f"All connections to the ledger database were in use for {_BUSY_SECONDS} seconds.",
+                hint="Try again.",
+            ) from error
         except DBAPIError as error:
             if (explained := _explain(error, self.url)) is None:
                 raise
@@ -202,6 +209,23 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
+@contextmanager
+def _foreign_keys_off(connection: Connection) -> Iterator[None]:
+    """Let a migration replace a table on SQLite, which cannot alter one, without touching the rows that refer to it.
+
+    The pragma works only between transactions. ``runner`` checks every foreign key before the migration is kept.
+    """
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    driver: Any = connection.connection.driver_connection
+    driver.execute("PRAGMA foreign_keys=OFF")
+    try:
+        yield
+    finally:
+        driver.execute("PRAGMA foreign_keys=ON")
+
+
 def _explain(error: DBAPIError, url: URL) -> DatabaseError | None:
     """The sentence for what an operator can mend; anything else is a fault of ours and stays as it is."""
     text = str(error.orig)
@@ -211,18 +235,27 @@ def _explain(error: DBAPIError, url: URL) -> DatabaseError | None:
             f"Another program has held {where} for more than {_BUSY_SECONDS} seconds.",
             hint="Try again, or look for a second server on the same folder.",
         )
+    if _sqlstate(error) in _CONFLICTS:
+        return DatabaseBusy(
+            f"Two changes in {where} waited for each other, and this one was undone.", hint="Try again."
+        )
     for sign, hint in _UNAVAILABLE.items():
         if sign in text:
-            return DatabaseUnavailable(f"The ledger database {where} cannot be used: {_words(error)}.", hint=hint)
+            return DatabaseUnavailable(
+                f"The ledger database {where} cannot be used: {_words(error)}.", hint=hint
+            )
     return None
 
 
+_CONFLICTS = {"40001", "40P01", "55P03"}
+"""PostgreSQL: serialization failure, deadlock, lock not available."""
 _UNAVAILABLE = {
     "unable to open database file": "Check that the folder exists and that this user may write there.",
     "readonly database": "Give this user the right to write the file and its folder.",
     "file is not a database": "The file is damaged or something else; restore it from a backup.",
     "disk image is malformed": "The file is damaged; restore it from a backup.",
     "database or disk is full": "Free some space on the disk and try again.",
+    "network error": "Check that the database server runs and try again.",
     "Can't create a connection": "Check that the database server runs and can be reached.",
     "'C': '28": "Check the user and password in the database URL.",  # PostgreSQL's class of invalid authorisation
     "'C': '3D000'": "Create the database first.",

@@ -6,17 +6,24 @@ lease in one transaction, so after a crash the next worker goes on from the last
 """
 
 import enum
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import CheckConstraint, Index, Update, and_, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from wattkeeper.kernel.columns import Json
 from wattkeeper.kernel.database import Base
 from wattkeeper.kernel.errors import WattkeeperError
+
+_INSERT: dict[str, Callable[[type["Job"]], sqlite.Insert | postgresql.Insert]] = {
+    "sqlite": sqlite.insert,
+    "postgresql": postgresql.insert,
+}
+"""Both databases can leave a row as it is when its key is there, and say so in the same words."""
 
 
 class JobState(enum.StrEnum):
@@ -93,12 +100,11 @@ class JobQueue:
 
     def enqueue(self, session: Session, kind: str, *, key: str, args: Any, now: datetime) -> int:
         """Add a job and return its id; a ``key`` that is already there is the same job, and is not added twice."""
-        if (known := session.scalar(select(Job.id).where(Job.key == key).with_for_update())) is not None:
-            return known
-        job = Job(kind=kind, key=key, args=args, enqueued_at=now)
-        session.add(job)
-        session.flush()
-        return job.id
+        added = _INSERT[session.get_bind().dialect.name](Job).values(
+            kind=kind, key=key, args=args, enqueued_at=now
+        )
+        session.execute(added.on_conflict_do_nothing(index_elements=[Job.key]))
+        return session.scalars(select(Job.id).where(Job.key == key)).one()
 
     def claim(
         self, session: Session, kinds: Collection[str], *, owner: str, now: datetime, lease: timedelta

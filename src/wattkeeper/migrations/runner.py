@@ -9,7 +9,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from wattkeeper.kernel.database import Base, SchemaTooNew
+from wattkeeper.kernel.database import Base, DatabaseError, SchemaTooNew
 
 _HERE = Path(__file__).resolve().parent
 _ADVISORY_LOCK = 0x77617474_6D696772  # "wattmigr": two servers that start together take turns
@@ -28,6 +28,13 @@ def upgrade(connection: Connection, *, scripts: Path | None = None) -> None:
             hint="Install that version or a later one, or restore a backup made before the upgrade. Nothing was changed.",
         )
     command.upgrade(config, "heads")
+    if connection.dialect.name == "sqlite" and (
+        broken := connection.execute(text("PRAGMA foreign_key_check")).all()
+    ):
+        raise DatabaseError(
+            f"The upgrade would leave {len(broken)} rows that refer to nothing, the first in {broken[0][0]}; it was undone.",
+            hint="Go back to the version before, and report this as a bug.",
+        )
 
 
 def new_revision(connection: Connection, message: str, *, revision: str, scripts: Path | None = None) -> None:

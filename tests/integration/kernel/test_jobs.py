@@ -162,3 +162,18 @@ def test_of_many_workers_at_once_each_job_goes_to_exactly_one(database):
     for worker in workers:
         worker.join(60)
     assert sorted(taken) == sorted(f"job-{number}" for number in range(20))
+
+
+def test_of_many_who_ask_for_the_same_job_at_once_all_get_the_same_one(database):
+    start, ids = threading.Barrier(4), []
+
+    def ask() -> None:
+        start.wait()
+        ids.append(enqueue(database))
+
+    people = [threading.Thread(target=ask) for _ in range(4)]
+    for person in people:
+        person.start()
+    for person in people:
+        person.join(60)
+    assert (len(ids), len(set(ids))) == (4, 1)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import inspect, text
+from sqlalchemy.exc import DBAPIError
 
 import wattkeeper.migrations
-import wattkeeper.registry.models
-from wattkeeper.kernel.database import Base, Database, SchemaTooNew
+from wattkeeper.kernel.database import Base, Database, DatabaseError, SchemaTooNew
 from wattkeeper.migrations.runner import difference, new_revision
-
-assert wattkeeper.registry.models  # its tables are part of what is compared
+from wattkeeper.registry.errors import RegistryError
+from wattkeeper.registry.repository import Registry
 
 
 @pytest.fixture
@@ -74,3 +74,48 @@ def test_a_version_that_breaks_off_leaves_nothing_behind(empty_database, scripts
     with pytest.raises(RuntimeError, match="power cut"):
         empty_database.migrate(scripts=scripts)
     assert tables(empty_database) == set()
+
+
+SECOND = """
+import sqlalchemy as sa
+from alembic import op
+
+revision, down_revision = "0002", "0001"
+branch_labels = depends_on = None
+
+
+def upgrade():
+    with op.batch_alter_table("site") as site:
+        site.alter_column("name", type_=sa.String(200), existing_type=sa.String(), existing_nullable=False)
+    {more}
+"""
+
+
+@pytest.fixture
+def with_rows(empty_database, scripts):
+    """A database of the first version in which a point refers to a site."""
+    empty_database.migrate(scripts=scripts)
+    with empty_database.write() as session:
+        registry = Registry(session)
+        site = registry.add_site(code="S", name="site", zone="UTC")
+        registry.add_point(site_id=site.id, code="P", name="point")
+    return empty_database
+
+
+def test_a_table_is_replaced_without_losing_the_rows_that_refer_to_it(with_rows, scripts):
+    (scripts / "versions" / "0002.py").write_text(SECOND.format(more="pass"))
+    with_rows.migrate(scripts=scripts)
+    with with_rows.write() as session:
+        registry = Registry(session)
+        assert registry.get_point(1).site_id == registry.site_by_code("S").id
+        with pytest.raises(RegistryError):
+            registry.add_point(site_id=99, code="Q", name="foreign keys are checked again")
+
+
+def test_a_version_that_would_orphan_rows_is_undone(with_rows, scripts):
+    (scripts / "versions" / "0002.py").write_text(SECOND.format(more="op.execute('DELETE FROM site')"))
+    with pytest.raises((DatabaseError, DBAPIError)):
+        with_rows.migrate(scripts=scripts)
+    with with_rows.read() as session:
+        assert session.scalars(text("SELECT version_num FROM alembic_version")).all() == ["0001"]
+        assert Registry(session).get_site(1).code == "S"
