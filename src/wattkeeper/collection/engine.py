@@ -162,6 +162,11 @@ class Collector:
         known = self._known.get(meter_id)
         return None if known is None else known.state()
 
+    def backfilled_until(self, meter_id: int) -> datetime | None:
+        """Up to where a meter's past has been fetched, or found not to exist any more; None: not looked at yet."""
+        known = self._known.get(meter_id)
+        return None if known is None else known.backfilled_until
+
     def health(
         self, period: TimeRange, *, meter_id: int | None = None, link_id: int | None = None
     ) -> list[SuccessRate]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from wattkeeper.collection.meters import KnownMeter
 from wattkeeper.collection.reader import Records
@@ -51,17 +52,19 @@ class GapFinder:
         until = _slot_after(now - _SETTLING, slot)
         starts = {known.meter.meter_id: _slot_after(self._start(known, now), slot) for known in group}
         earliest = min(starts.values())
-        if earliest >= until:
-            return
-        period = TimeRange(earliest, until)
-        missing = await asyncio.to_thread(self._store.missing_slots, list(starts), _TELLING, period, slot)
+        missing: list[dict[str, Any]] = []
+        if earliest < until:
+            period = TimeRange(earliest, until)
+            found = await asyncio.to_thread(self._store.missing_slots, list(starts), _TELLING, period, slot)
+            missing = found.to_pylist()
         gaps: dict[int, list[TimeRange]] = {meter_id: [] for meter_id in starts}
-        for row in missing.to_pylist():
+        for row in missing:
             start = max(row["start_at"], starts[row["meter_id"]])
             if start < row["end_at"]:
                 gaps[row["meter_id"]].append(TimeRange(start, row["end_at"]))
         for known in group:
-            self._found(worker, known, gaps[known.meter.meter_id], until=until)
+            meter_id = known.meter.meter_id
+            self._found(worker, known, gaps[meter_id], until=max(until, starts[meter_id]))
 
     def _found(
         self, worker: LinkWorker, known: KnownMeter, gaps: list[TimeRange], *, until: datetime

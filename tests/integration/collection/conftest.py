@@ -1,13 +1,18 @@
 """A simulated street, an empty installation, and a collector over both."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import os
+import select
+import threading
+import tty
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from wattkeeper.collection.clock import ManualClock
@@ -17,6 +22,7 @@ from wattkeeper.collection.values import CollectorOptions
 from wattkeeper.kernel.database import Database
 from wattkeeper.kernel.hub import Hub
 from wattkeeper.kernel.timerange import TimeRange
+from wattkeeper.readings.schemas import READING_SCHEMA
 from wattkeeper.readings.store import ReadingsStore
 from wattkeeper.registry.repository import Registry
 from wattkeeper.simulator.world import Neighbourhood, WorldPlan
@@ -30,7 +36,7 @@ class House:
     """One installation: ledger, store, and whatever is registered in it."""
 
     database: Database
-    store: ReadingsStore
+    store: Any
     clock: ManualClock
     hub: Hub = field(default_factory=Hub)
     meters: dict[str, int] = field(default_factory=dict)
@@ -69,13 +75,75 @@ class House:
             await collector.stop()
 
 
+class MemoryStore:
+    """What the collector asks of a readings store, in lists: opening a real one takes longer than most tests."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[int, str, datetime], dict[str, Any]] = {}
+        self.traces: dict[int, dict[str, Any]] = {}
+
+    def append_readings(self, readings: pa.Table, now: datetime) -> None:
+        for row in readings.to_pylist():
+            self.rows[row["meter_id"], row["quantity"], row["read_at"]] = {**row, "recorded_at": now}
+
+    def append_exchanges(self, exchanges: pa.Table) -> None:
+        for row in exchanges.to_pylist():
+            assert row["exchange_id"] not in self.traces
+            self.traces[row["exchange_id"]] = row
+
+    def missing_slots(self, meter_ids, quantity, period, step) -> pa.Table:
+        return pa.table({"meter_id": [], "start_at": [], "end_at": []})
+
+    def readings(self, *, meter_ids, quantities, period) -> pa.Table:
+        chosen = [row for key, row in self.rows.items() if key[0] in meter_ids and key[1] in quantities]
+        return pa.Table.from_pylist(chosen, READING_SCHEMA)
+
+    def exchange(self, exchange_id: int) -> dict[str, Any]:
+        return self.traces[exchange_id]
+
+
 @pytest.fixture
-def house(tmp_path: Path):
+def ledger(tmp_path: Path):
     database = Database(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
     database.create_schema()
-    with ReadingsStore.open(tmp_path / "store") as store:
-        yield House(database, store, ManualClock(NOON))
+    yield database
     database.dispose()
+
+
+@pytest.fixture
+def house(ledger):
+    return House(ledger, MemoryStore(), ManualClock(NOON))
+
+
+@pytest.fixture
+def lasting_house(ledger, tmp_path: Path):
+    """A house with the real readings store."""
+    with ReadingsStore.open(tmp_path / "store") as store:
+        yield House(ledger, store, ManualClock(NOON))
+
+
+@pytest.fixture
+def serial_cable() -> Iterator[tuple[str, str]]:
+    """Two serial ports with a cable between them."""
+    ends = [os.openpty() for _ in range(2)]
+    for _, slave in ends:
+        tty.setraw(slave)
+    (one, _), (other, _) = ends
+    unplugged = threading.Event()
+
+    def carry() -> None:
+        while not unplugged.is_set():
+            for end in select.select([one, other], [], [], 0.05)[0]:
+                os.write(other if end == one else one, os.read(end, 1000))
+
+    carrier = threading.Thread(target=carry)
+    carrier.start()
+    yield os.ttyname(ends[0][1]), os.ttyname(ends[1][1])
+    unplugged.set()
+    carrier.join()
+    for master, slave in ends:
+        os.close(master)
+        os.close(slave)
 
 
 @pytest.fixture

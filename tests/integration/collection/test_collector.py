@@ -208,7 +208,7 @@ async def test_new_disabled_and_moved_meters_are_taken_over_without_a_restart(ho
                 session.get(Meter, house.meters[FIRST]).enabled = False
                 session.get(Link, house.links["B"]).enabled = False
             await until(lambda: [status.code for status in collector.link_states()] == ["A"])
-            assert collector.meter_states() == []
+            await until(lambda: collector.meter_states() == [])
             with pytest.raises(UnknownMeter, match="is not read"):
                 await collector.read_now(house.meters[FIRST])
 

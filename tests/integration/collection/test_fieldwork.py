@@ -1,0 +1,140 @@
+"""Finding, reading and listening at the meter, over real sockets and a serial line."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+
+from wattkeeper.collection import fieldwork
+from wattkeeper.collection.errors import BadAddress, ReadFailed, UnknownWord
+from wattkeeper.links.errors import LinkUnavailable, NoReply
+from wattkeeper.protocols.dlt645.frames import Frame, FrameReader
+from wattkeeper.simulator.clock import FixedClock
+
+NOON = datetime(2026, 3, 10, 4, 0, tzinfo=UTC)
+READING = bytes.fromhex("6861010000000068910833333433593333338A16")
+
+
+def link(*addresses, **more):
+    return {"code": "A", "meters": [{"address": address, "point": address} for address in addresses], **more}
+
+
+@pytest.fixture
+async def server():
+    """A TCP server that answers whatever it hears by a function of the bytes; gives its URL."""
+    running = []
+
+    async def serve(answer, *, greeting=b""):
+        async def talk(reader, writer):
+            writer.write(greeting)
+            while chunk := await reader.read(1000):
+                writer.write(answer(chunk))
+            writer.close()
+
+        running.append(await asyncio.start_server(talk, "127.0.0.1", 0))
+        return f"tcp://127.0.0.1:{running[-1].sockets[0].getsockname()[1]}?timeout=0.05"
+
+    yield serve
+    for one in running:
+        one.close()
+
+
+async def test_the_only_meter_is_found_by_one_question(street):
+    async with street(FixedClock(NOON), link("000000000161")) as world:
+        said = []
+        found = await fieldwork.scan(f"{world.url('A')}?timeout=0.1", progress=said.append)
+    assert [(meter.address, meter.protocol, meter.baud) for meter in found] == [("000000000161", "dlt645-2007", None)]
+    assert len(said) == 1
+
+
+async def test_meters_that_talk_at_once_are_called_apart_by_their_low_digits(street):
+    addresses = ["000000000161", "000000000262", "000000010262", "112233440262"]
+    async with street(FixedClock(NOON), link(*addresses)) as world:
+        found = await fieldwork.scan(f"{world.url('A')}?timeout=0.01&baud=115200")
+    assert [meter.address for meter in found] == addresses
+
+
+async def test_the_speed_of_a_serial_line_is_found(street):
+    async with street(FixedClock(NOON), link("000000000161", transport="pty")) as world:
+        found = await fieldwork.scan(world.url("A"), bauds=[4800, 9600])
+    assert [(meter.address, meter.baud) for meter in found] == [("000000000161", 4800)]
+    assert "baud=4800" in found[0].url
+
+
+async def test_nobody_there_is_an_empty_list(server):
+    assert await fieldwork.scan(await server(lambda _: b"")) == []
+
+
+async def test_a_meter_of_1997_is_found_and_told_apart(server):
+    def answer(chunk):
+        for frame in FrameReader().feed(chunk):
+            if frame.function == 0x01:
+                return Frame("000000000777", 0x81, bytes.fromhex("109000001200")).encode()
+        return b""
+
+    [found] = await fieldwork.scan(await server(answer))
+    assert (found.address, found.protocol) == ("000000000777", "dlt645-1997")
+
+
+async def test_words_become_values_with_units(street):
+    async with street(FixedClock(NOON), link("000000000161")) as world:
+        values = await fieldwork.read_meter(world.url("A"), address="000000000161", words=["voltage", "功率", "clock"])
+    told = {value.quantity: (value.unit, value.name_zh) for value in values}
+    assert told == {
+        "voltage_l1": ("V", "A相电压"),  # a single-phase meter: the absent phases have no value
+        "active_power": ("kW", "总有功功率"),
+        "active_power_l1": ("kW", "A相有功功率"),
+        "clock": ("s", "电表时钟"),
+    }
+    assert values[-1].value == int(NOON.timestamp())
+
+
+async def test_without_an_address_the_only_meter_is_asked(street):
+    async with street(FixedClock(NOON), link("000000000161")) as world:
+        [value] = await fieldwork.read_meter(world.url("A"), words=["frequency"])
+    assert (value.address, value.unit) == ("000000000161", "Hz")
+
+
+async def test_without_an_address_several_meters_are_not_guessed_at(street):
+    async with street(FixedClock(NOON), link("000000000161", "000000000262")) as world:
+        with pytest.raises(ReadFailed, match="Several meters"):
+            await fieldwork.read_meter(f"{world.url('A')}?timeout=0.1")
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "said"),
+    [
+        pytest.param({"address": "161"}, BadAddress, "000000000161", id="short address"),
+        pytest.param({"address": "0000000001x1"}, BadAddress, "12 digits", id="no digits"),
+        pytest.param({"words": ["volltage"]}, UnknownWord, "Did you mean voltage?", id="unknown word"),
+    ],
+)
+async def test_bad_input_is_refused_before_anything_is_sent(given, error, said):
+    with pytest.raises(error, match=said.replace("?", r"\?")):
+        await fieldwork.read_meter("tcp://127.0.0.1:9", **given)
+
+
+async def test_a_port_where_nobody_listens_is_said(server):
+    with pytest.raises(LinkUnavailable, match="refused"):
+        await fieldwork.read_meter("tcp://127.0.0.1:9", address="000000000161")
+
+
+async def test_a_meter_that_never_answers_is_said(server):
+    with pytest.raises(NoReply, match="asked 3 times"):
+        await fieldwork.read_meter(await server(lambda _: b""), address="000000000161")
+
+
+async def test_listening_shows_frames_and_broken_ones_in_words(server):
+    broken = READING[:-2] + b"\x00\x16"
+    url = await server(lambda _: b"", greeting=b"\xfe\xfe" + READING + broken + READING[:9])
+    heard = []
+    async with asyncio.timeout(10):
+        async for frame in fieldwork.monitor(url):
+            heard.append((frame.valid, frame.raw, frame.summary))
+            if len(heard) == 3:
+                break
+    assert heard == [
+        (True, READING, "000000000161 answers 91 read 00010000: active_energy_import 0.26 kWh"),
+        (False, broken, "broken: checksum 00 expected 8A"),
+        (False, READING[:9], "broken: silence after 9 of at least 12 bytes"),
+    ]
