@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -59,7 +60,9 @@ class Bus:
         self.state = LinkState()
         kind: type[Link] = SerialLink if url.scheme == "serial" else TcpLink
         self._link = kind(url, receiver=self._received, lost=self._link_lost)
-        self._owner = asyncio.Lock()
+        # Who runs it, and who waits; a lock of asyncio's costs a coroutine per read even when it is free.
+        self._busy = False
+        self._queue: deque[asyncio.Future[None]] = deque()
         self._backoff = Backoff()
         self._taps: list[Tap] = []
         self._closed = False
@@ -82,6 +85,7 @@ class Bus:
         self._unsettled = False  # the last byte was one that nobody asked for
         self._owed_until = 0.0  # replies to former requests may come until then ...
         self._owed_by = ""  # ... from this subject; "" when they could be taken for any other's
+        self._must_wait = True  # whether the above, or the turnaround, may ask for a wait before a request
 
     # -- the owner's side
 
@@ -95,13 +99,18 @@ class Bus:
             Exception: whatever the exchange itself raises for a refusal; the bus stays usable.
 
         """
-        async with self._owner:
+        if self._busy:
+            await self._wait_for_turn()
+        self._busy = True
+        try:
             while (request := exchange.request) is not None:
                 if getattr(exchange, "expects_reply", True):
                     await self._ask(exchange, request, attempts or self.timing.attempts)
                 else:
                     await self._announce(request)
                     break
+        finally:
+            self._pass_on()
         return exchange
 
     def add_tap(self, callback: Tap) -> Callable[[], None]:
@@ -118,8 +127,13 @@ class Bus:
 
     async def open(self) -> None:
         """Open the link now, where one wants to know before the first request, or only to listen."""
-        async with self._owner:
+        if self._busy:
+            await self._wait_for_turn()
+        self._busy = True
+        try:
             await self._ensure_open()
+        finally:
+            self._pass_on()
 
     async def close(self) -> None:
         """Let go of the port or socket. A request in flight fails with LinkLost."""
@@ -128,58 +142,80 @@ class Bus:
         if self._watchdog is not None:
             self._watchdog.cancel()
             self._watchdog = None
-        async with self._owner:
+        if self._busy:
+            await self._wait_for_turn()
+        self._busy = True
+        try:
             await self._link.close()
+        finally:
+            self._pass_on()
         if self.state.connected:
             self.state = replace(self.state, connected=False, since=utc_now(), error=None)
 
     # -- one request
 
+    async def _wait_for_turn(self) -> None:
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._queue.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():  # it was our turn already: the next one's now
+                self._pass_on()
+            raise
+
+    def _pass_on(self) -> None:
+        """Give the bus to whoever has waited longest; it stays busy in between, so that nobody slips in."""
+        while self._queue:
+            turn = self._queue.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._busy = False
+
     async def _ask(self, exchange: Exchange, request: bytes, attempts: int) -> None:
         """Send one request until it is answered."""
-        now = self._now
-        began = now()
+        began = self._now()
         first_sent = sent = 0.0
         self._octets = silent = 0
         for attempt in range(1, attempts + 1):
             try:
-                await self._clear_line(exchange.subject)
-                sent = now()
+                if self._must_wait or not self.state.connected:
+                    await self._clear_line(exchange.subject)
+                sent = self._now()
                 first_sent = first_sent or sent
-                if await self._send_and_wait(exchange, request):
+                if await self._put(exchange, request, sent):
                     if silent:  # to which of the requests? The replies to the others may still come.
-                        window = max(self.timing.reply_timeout, now() - first_sent)
+                        window = max(self.timing.reply_timeout, self._now() - first_sent)
                         self._owe(until=sent + window + self.timing.quiet, by="")
                     return
             except LinkLost:
                 if self._closed or attempt == attempts:
                     raise
                 first_sent, silent = 0.0, 0  # what went out on the old connection is not answered on the new
+            except asyncio.CancelledError:
+                self._owe(until=self._deadline, by="")
+                raise
             else:
                 silent += 1
+            finally:
+                self._outcome = self._exchange = None
             exchange.restart()
         self._owe(until=sent + 2 * self.timing.reply_timeout, by=exchange.subject)
-        raise NoReply(exchange.subject, attempts=attempts, waited=now() - began, octets=self._octets)
+        raise NoReply(exchange.subject, attempts=attempts, waited=self._now() - began, octets=self._octets)
 
-    async def _send_and_wait(self, exchange: Exchange, request: bytes) -> bool:
-        """Send the request once; whether it was answered in time."""
-        outcome: asyncio.Future[bool] = self._loop.create_future()
+    def _put(self, exchange: Exchange, request: bytes, now: float) -> asyncio.Future[bool]:
+        """Send the request once; the future tells whether it was answered in time."""
         self._exchange = exchange
         self._echo, self._held = request, b""
-        leaves_at = self._now() + len(request) * self.timing.byte_time
+        leaves_at = now + len(request) * self.timing.byte_time
         self._deadline = leaves_at + self.timing.reply_timeout
         self._latest = leaves_at + self.timing.longest_reply
-        try:
-            self._transmit(request)
-            self._outcome = outcome
-            if self._watchdog is None or self._watched > self._deadline:
-                self._watch()
-            return await outcome
-        except asyncio.CancelledError:
-            self._owe(until=self._deadline, by="")
-            raise
-        finally:
-            self._outcome = self._exchange = None
+        self._transmit(request)
+        self._outcome = outcome = self._loop.create_future()
+        if self._watchdog is None or self._watched > self._deadline:
+            self._watch()
+        return outcome
 
     async def _announce(self, request: bytes) -> None:
         """Send what nobody answers, and wait until it has left."""
@@ -210,6 +246,7 @@ class Bus:
                 await self._ensure_open()
         self._unsettled = False
         self._owed_until = 0.0
+        self._must_wait = self.timing.turnaround > 0
 
     def _clear_at(self, subject: str) -> float:
         rest = self.timing.quiet if self._unsettled else self.timing.turnaround
@@ -219,6 +256,7 @@ class Bus:
 
     def _owe(self, *, until: float, by: str) -> None:
         self._owed_until, self._owed_by = until, by
+        self._must_wait = True
 
     async def _ensure_open(self) -> None:
         if self._closed:
@@ -260,12 +298,15 @@ class Bus:
         now = self._now()
         outcome, exchange = self._outcome, self._exchange
         if self._echo:
-            data = self._without_echo(data, now)
-            if not data:
-                return
+            if self._held or data.startswith(self._echo) or self._echo.startswith(data):
+                data = self._without_echo(data, now)
+                if not data:
+                    return
+            else:
+                self._echo = b""
         self._last_byte = now
         if outcome is None or exchange is None or outcome.done():
-            self._unsettled = True
+            self._unsettled = self._must_wait = True
             if self._taps:
                 self._show("rx", data, note="unasked")
             return

@@ -308,3 +308,24 @@ async def test_a_tap_can_be_taken_off(connect, question):
 
 def test_a_bus_that_was_never_opened_is_in_its_first_state():
     assert Bus("test", LinkUrl.parse("tcp://127.0.0.1:1")).state == LinkState()
+
+
+async def test_those_who_wait_are_served_in_their_order_and_may_walk_away(connect, question):
+    bus, peer = await connect(answer)
+    asked = [asyncio.ensure_future(bus.run(question(name))) for name in "abcde"]
+    await asyncio.sleep(0)
+    asked[1].cancel()
+    asked[3].cancel()
+    await asyncio.gather(*asked, return_exceptions=True)
+    assert peer.requests == [b"a?", b"c?", b"e?"]
+    assert (await bus.run(question("f"))).answers == ["42"]
+
+
+async def test_one_whose_turn_came_in_the_moment_it_walked_away_passes_it_on(connect, question):
+    bus, peer = await connect(answer)
+    first, second, third = (asyncio.ensure_future(bus.run(question(name))) for name in "abc")
+    await first
+    second.cancel()  # its turn was granted when the first finished, and it has not run yet
+    await asyncio.gather(second, third, return_exceptions=True)
+    assert third.result().answers == ["42"]
+    assert b"c?" in peer.requests
