@@ -122,7 +122,9 @@ async def home(tmp_path: Path, source_kwh: tuple[Decimal, ...]) -> AsyncIterator
     with ReadingsStore.open(tmp_path / "readings") as store:
         async with simulated_meter(source_kwh, clock) as url:
             site_id, point_id, meter_id = register_home(database, url)
-            collector = Collector(database, store, Hub(), options=CollectorOptions(history_days=40), clock=clock)
+            collector = Collector(
+                database, store, Hub(), options=CollectorOptions(history_days=40), clock=clock
+            )
             await collect(collector, meter_id, until=JUNE.end)
         IntervalService(database, store).derive_pending(now)
         yield Home(database, store, site_id, point_id, meter_id, JUNE, now, source_kwh)

@@ -76,9 +76,10 @@ def summary(frame: Frame) -> str:
     >>> summary(Frame.decode(bytes.fromhex("6861010000000068910833333433593333338A16")))
     '000000000161 answers 91 read 00010000: active_energy_import 0.26 kWh'
     """
-    told = explain(frame.encode(0)).as_json(quantity_of=quantity_of)
+    explanation = explain(frame.encode(0))
+    told = explanation.as_json(quantity_of=quantity_of)
     who = "answers" if frame.from_meter else "is asked"
-    head = f"{frame.address} {who} {frame.control:02X} {told['function'].replace('_', ' ')} {told.get('identifier', '')}"
+    head = f"{frame.address} {who} {frame.control:02X} {(explanation.function or '').replace('_', ' ')} {told.get('identifier', '')}"
     said = [
         f"{value['quantity']} {value['value']} {value['unit']}".rstrip() for value in told.get("values", ())
     ]

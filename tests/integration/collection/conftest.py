@@ -60,13 +60,17 @@ class House:
         """(read_at, value, source) of everything stored of a meter, oldest first."""
         period = TimeRange(NOON - timedelta(days=400), NOON + timedelta(days=400))
         table = self.store.readings(meter_ids=[self.meters[address]], quantities=[quantity], period=period)
-        rows = [(row["read_at"].astimezone(UTC), str(row["value"]), row["source"]) for row in table.to_pylist()]
+        rows = [
+            (row["read_at"].astimezone(UTC), str(row["value"]), row["source"]) for row in table.to_pylist()
+        ]
         return sorted(rows)
 
     @asynccontextmanager
     async def collecting(self, **options: Any) -> AsyncIterator[Collector]:
         """A running collector; stopped at the end of the block."""
-        chosen = replace(CollectorOptions(history_days=0, statistics_seconds=0.2, reload_seconds=0.2), **options)
+        chosen = replace(
+            CollectorOptions(history_days=0, statistics_seconds=0.2, reload_seconds=0.2), **options
+        )
         collector = Collector(self.database, self.store, self.hub, options=chosen, clock=self.clock)
         await collector.start()
         try:

@@ -90,7 +90,9 @@ async def test_a_dead_meter_costs_the_31_others_on_its_bus_nothing(house, street
     meters = [meter(address, dead=True) if address == dead else address for address in addresses]
     async with street(house.clock, link("A", *meters)) as world:
         house.register({"A": (f"{world.url('A')}?timeout=0.1", addresses)})
-        async with house.collecting(retry_seconds=1, first_back_off_seconds=120, clock_hours=1e6) as collector:
+        async with house.collecting(
+            retry_seconds=1, first_back_off_seconds=120, clock_hours=1e6
+        ) as collector:
             worker = collector._workers[house.links["A"]]
             await until(lambda: worker.is_waiting)
             for _ in range(2 * minutes):
@@ -149,9 +151,10 @@ async def test_a_meter_that_answers_for_another_is_recorded_and_not_believed(hou
                 TimeRange(house.clock.now() - timedelta(hours=1), None), meter_id=house.meters[FIRST]
             )
             assert (rate.succeeded, rate.strays) == (0, 3)
-            assert "Meter 000000000001 was asked, meter 000000000000 answered." in collector.meter_state(
-                house.meters[FIRST]
-            ).last_failure
+            assert (
+                "Meter 000000000001 was asked, meter 000000000000 answered."
+                in collector.meter_state(house.meters[FIRST]).last_failure
+            )
     assert house.values(FIRST) == []
 
 
@@ -225,7 +228,10 @@ async def test_live_pages_hear_readings_traffic_links_and_meters(house, street, 
     house.plan(code="live", quantities=ENERGY, every_seconds=60)
     async with street(house.clock, link("A", FIRST)) as world:
         house.register({"A": (world.url("A"), [FIRST])})
-        async with house.hub.subscribe("reading", "traffic", "link", "meter") as news, house.collecting() as collector:
+        async with (
+            house.hub.subscribe("reading", "traffic", "link", "meter") as news,
+            house.collecting() as collector,
+        ):
             await until(lambda: collector.is_idle)
             messages = news.drain()
     assert {message.topic for message in messages} == {"reading", "traffic", "link", "meter"}

@@ -43,7 +43,9 @@ async def test_the_only_meter_is_found_by_one_question(street):
     async with street(FixedClock(NOON), link("000000000161")) as world:
         said = []
         found = await fieldwork.scan(f"{world.url('A')}?timeout=0.1", progress=said.append)
-    assert [(meter.address, meter.protocol, meter.baud) for meter in found] == [("000000000161", "dlt645-2007", None)]
+    assert [(meter.address, meter.protocol, meter.baud) for meter in found] == [
+        ("000000000161", "dlt645-2007", None)
+    ]
     assert len(said) == 1
 
 
@@ -78,7 +80,9 @@ async def test_a_meter_of_1997_is_found_and_told_apart(server):
 
 async def test_words_become_values_with_units(street):
     async with street(FixedClock(NOON), link("000000000161")) as world:
-        values = await fieldwork.read_meter(world.url("A"), address="000000000161", words=["voltage", "功率", "clock"])
+        values = await fieldwork.read_meter(
+            world.url("A"), address="000000000161", words=["voltage", "功率", "clock"]
+        )
     told = {value.quantity: (value.unit, value.name_zh) for value in values}
     assert told == {
         "voltage_l1": ("V", "A相电压"),  # a single-phase meter: the absent phases have no value

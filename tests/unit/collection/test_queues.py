@@ -1,0 +1,61 @@
+"""Due reads: each meter once, first come first served, those that failed behind the others."""
+
+from datetime import UTC, datetime, timedelta
+
+from wattkeeper.collection.queues import DueQueue, DueRead
+
+NOW = datetime(2026, 3, 10, 4, 0, tzinfo=UTC)
+LATER = NOW + timedelta(seconds=5)
+
+
+def taken(queue, now=NOW):
+    found = []
+    while (read := queue.pop(now)) is not None:
+        found.append((read.meter_id, sorted(read.quantities)))
+    return found
+
+
+def test_a_meter_that_waits_gains_what_it_lacks_and_keeps_its_place():
+    queue = DueQueue()
+    queue.add(1, ["a"])
+    queue.add(2, ["a"])
+    queue.add(1, ["a", "b"])
+    assert len(queue) == 2
+    assert taken(queue) == [(1, ["a", "b"]), (2, ["a"])]
+
+
+def test_a_read_that_failed_waits_for_its_pause_and_then_behind_the_others():
+    queue = DueQueue()
+    queue.put_back(DueRead(1, {"a"}, attempts=1), not_before=LATER)
+    queue.add(2, ["a"])
+    assert queue.next_ripe == LATER
+    assert queue.pop(NOW).meter_id == 2
+    assert queue.pop(NOW) is None
+    queue.add(3, ["a"])
+    assert taken(queue, LATER) == [(3, ["a"]), (1, ["a"])]
+
+
+def test_a_read_that_nobody_is_to_blame_for_keeps_the_head():
+    queue = DueQueue()
+    queue.add(1, ["a"])
+    queue.add(2, ["a"])
+    queue.put_back(queue.pop(NOW))
+    assert taken(queue) == [(1, ["a"]), (2, ["a"])]
+
+
+def test_what_came_due_during_the_read_is_not_queued_twice():
+    queue = DueQueue()
+    queue.add(1, ["a"])
+    read = queue.pop(NOW)
+    queue.add(1, ["b"])
+    read.attempts = 1
+    queue.put_back(read, not_before=LATER)
+    assert taken(queue) == [(1, ["a", "b"])]
+    assert queue.next_ripe is None
+
+
+def test_a_meter_that_left_is_dropped():
+    queue = DueQueue()
+    queue.add(1, ["a"])
+    queue.drop(1)
+    assert (len(queue), taken(queue)) == (0, [])
