@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-import click
+import typer
 import typer.main
 
 from wattkeeper.cli.main import app
@@ -48,8 +48,7 @@ def settings_page() -> str:
 def cli_page() -> str:
     """Every command's own help."""
     root = typer.main.get_command(app)
-    assert isinstance(root, click.Group)
-    context = click.Context(root, info_name="wattkeeper")
+    context = typer.Context(root, info_name="wattkeeper")
     lines = [
         "# Command line",
         "",
@@ -62,7 +61,7 @@ def cli_page() -> str:
     for name in root.list_commands(context):
         command = root.get_command(context, name)
         assert command is not None
-        inner = click.Context(command, info_name=f"wattkeeper {name}")
+        inner = typer.Context(command, info_name=f"wattkeeper {name}")
         lines += [f"## wattkeeper {name}", "", (command.help or "").strip(), "", "| | |", "|---|---|"]
         for parameter in command.get_params(inner):
             record = parameter.get_help_record(inner)

@@ -10,7 +10,7 @@ import socket
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
@@ -36,6 +36,8 @@ log = structlog.get_logger(__name__)
 
 DERIVE_SECONDS = 2.0
 """How long appended readings wait for their intervals."""
+JOB_SECONDS = 1.0
+"""How often the server looks for a bill run to work on."""
 UNIX_PATH_BYTES = 108
 """The room for a Unix socket's path, its closing zero included (`man 7 unix`)."""
 
@@ -174,15 +176,22 @@ class Server:
                 await self.collector.stop()
 
     def _derive(self) -> None:
-        self.parts.intervals.derive_pending(datetime.now(UTC))
+        self.parts.intervals.derive_pending(_now())
+
+    def _work_bill_runs(self) -> None:
+        self.parts.billing.work_bill_run(owner=f"server {os.getpid()}", clock=_now)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _collector(parts: Parts, hub: Hub) -> Collector:
     settings = parts.settings
     options = CollectorOptions(
-        history=timedelta(days=settings.history_days),
-        live_every=timedelta(seconds=settings.live_seconds),
-        commit_every=timedelta(seconds=float(settings.commit_seconds)),
+        history_days=settings.history_days,
+        live_seconds=settings.live_seconds,
+        commit_seconds=float(settings.commit_seconds),
         zone=settings.zone,
     )
     return Collector(parts.database, parts.store, hub, options=options)

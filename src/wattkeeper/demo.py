@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -31,7 +30,6 @@ from wattkeeper.registry.service import assign_account, install_meter
 from wattkeeper.settings import Settings
 from wattkeeper.simulator.world import DEMO_WORLD
 
-DEMO_FOLDER = Path("data/demo")
 SITE_NAME = "示范小区 Demo neighbourhood"
 BILLING_TRIES_SECONDS = 2.0
 BILLING_PATIENCE = timedelta(minutes=5)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from wattkeeper.cli.options import JsonFlag
 from wattkeeper.cli.output import chinese, console, errors, print_error, print_json, print_table
 from wattkeeper.collection import fieldwork
 from wattkeeper.collection.drivers.dlt645 import quantity_of
@@ -23,7 +24,6 @@ LinkOption = Annotated[
         metavar="URL",
     ),
 ]
-JsonFlag = Annotated[bool, typer.Option("--json", help="For machines: one JSON object per line.")]
 
 
 class NothingFound(WattkeeperError):
@@ -96,7 +96,7 @@ def read(
 
 def monitor(link: LinkOption, json: JsonFlag = False) -> None:
     """Show the frames on a link as they pass, without sending; Ctrl-C ends."""
-    with contextlib.suppress(asyncio.CancelledError):
+    with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_monitor(link, json=json))
 
 

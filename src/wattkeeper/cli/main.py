@@ -3,15 +3,11 @@
 import sys
 from typing import Annotated
 
-import click
 import typer
 
 from wattkeeper import __version__
 from wattkeeper.cli import field, office, server
-from wattkeeper.cli.output import USER_ERRORS, errors, print_error
-
-INTERRUPTED = 130
-"""The shell's exit code for Ctrl-C."""
+from wattkeeper.cli.output import USER_ERRORS, print_error
 
 app = typer.Typer(
     name="wattkeeper",
@@ -53,21 +49,11 @@ def options(
 
 
 def main() -> None:
-    """Run the command line: exit code 0 done, 1 a stated error, 2 wrong usage, 130 interrupted."""
+    """Run the command line: exit code 0 done, 1 a stated error, 2 wrong usage."""
     try:
-        code = app(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        code = INTERRUPTED
+        app()
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our output left (`| head`): nothing more to say
-        code = 0
     except USER_ERRORS as error:
         print_error(error)
-        code = 1
-    except OSError as error:
-        errors.print(f"[bold red]error:[/] {error}")
-        code = 1
-    sys.exit(code)
+        sys.exit(1)

@@ -4,29 +4,26 @@ import asyncio
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import structlog
 import typer
 import uvloop
 
-from wattkeeper.app import Parts, Server
 from wattkeeper.cli.client import ask, running_server
+from wattkeeper.cli.options import DataDir, JsonFlag, Port
 from wattkeeper.cli.output import console, print_json
-from wattkeeper.demo import DEMO_FOLDER, Demo
 from wattkeeper.kernel.ownership import find_owner
 from wattkeeper.settings import Settings, load_settings
 
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Folder of everything kept.", show_default="data")
-]
-Port = Annotated[
-    int | None, typer.Option("--port", help="TCP port of the pages; 0 takes a free one.", show_default="8645")
-]
+if TYPE_CHECKING:
+    from wattkeeper.app import Server
 
 
 def serve(data_dir: DataDir = None, port: Port = None) -> None:
     """Read the registered meters by plan and serve pages and API, until Ctrl-C."""
+    from wattkeeper.app import Parts, Server
+
     settings = load_settings(data_dir=data_dir, port=port)
     configure_logs(settings)
     parts = Parts.open(settings)
@@ -36,7 +33,7 @@ def serve(data_dir: DataDir = None, port: Port = None) -> None:
         parts.close()
 
 
-def _run(server: Server) -> None:
+def _run(server: "Server") -> None:
     def ready(url: str) -> None:
         console.print(f"Wattkeeper is at [bold]{url}[/]  (Ctrl-C stops it)", soft_wrap=True)
 
@@ -47,10 +44,12 @@ def _run(server: Server) -> None:
 def demo(
     data_dir: Annotated[
         Path, typer.Option("--data-dir", help="Folder of the demo's data; delete it to start afresh.")
-    ] = DEMO_FOLDER,
+    ] = Path("data/demo"),
     port: Port = None,
 ) -> None:
     """Start a simulated neighbourhood of meters and Wattkeeper reading it, until Ctrl-C."""
+    from wattkeeper.demo import Demo
+
     settings = load_settings(data_dir=data_dir, port=port, live_seconds=10, log_level="warning")
     configure_logs(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -59,7 +58,7 @@ def demo(
 
 def status(
     data_dir: DataDir = None,
-    json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    json: JsonFlag = False,
 ) -> None:
     """Say whether a server owns the data folder, where its pages are, and how collection does."""
     settings = load_settings(data_dir=data_dir)

@@ -114,8 +114,9 @@ def _pieces(groups: Sequence[Group], spans: Sequence[Sequence[TimeRange]], step:
     low = np.searchsorted(grid, first, "right") - 1
     high = np.where(last > first, np.searchsorted(grid, last, "left"), low)
     slot, picked = _flattened(low, high)
-    pair = np.unique(np.stack([number[picked], slot]), axis=1)  # windows of one group may overlap
-    group, start, end = pair[0], grid[pair[1]], grid[pair[1] + 1]
+    pairs = np.unique(number[picked] * len(grid) + slot)  # windows of one group may overlap
+    group, slot = np.divmod(pairs, len(grid))
+    start, end = grid[slot], grid[slot + 1]
     return _Pieces(group, start, end, np.maximum(start, begun[group]), np.minimum(end, ended[group]))
 
 

@@ -8,12 +8,15 @@ from starlette.middleware.gzip import GZipMiddleware
 from wattkeeper.web import live, problems
 from wattkeeper.web.api import billing as api_billing
 from wattkeeper.web.api import curves as api_curves
+from wattkeeper.web.api import imports as api_imports
 from wattkeeper.web.api import meters as api_meters
 from wattkeeper.web.api import overview as api_overview
+from wattkeeper.web.api import runs as api_runs
 from wattkeeper.web.assets import Assets
-from wattkeeper.web.console import billing, exchanges, links, meters, overview, reference, tariffs
+from wattkeeper.web.console import billing, exchanges, imports, links, meters, overview, reference, tariffs
 from wattkeeper.web.guard import Guard
 from wattkeeper.web.pages import Pages, first_zone
+from wattkeeper.web.queries.imports import Uploads
 from wattkeeper.web.queries.overview import Remembered, energies
 from wattkeeper.web.services import Services
 
@@ -51,12 +54,13 @@ def create_application(services: Services) -> FastAPI:
     application.state.assets = assets
     application.state.pages = Pages(assets)
     application.state.live = live.LiveStreams()
+    application.state.uploads = Uploads()
     application.state.zone = functools.partial(first_zone, services)
     application.state.energies = Remembered(lambda: energies(services, first_zone(services)), services.clock)
     problems.install(application)
     application.mount("/static", assets)
     application.include_router(_api(), prefix="/api/v1")
-    for module in (overview, meters, exchanges, links, billing, tariffs, reference):
+    for module in (overview, meters, exchanges, links, billing, tariffs, imports, reference):
         application.include_router(module.router)
     application.include_router(live.router)
     # The last added stands first: the guard sees every request, and its headers are on every answer.
@@ -67,6 +71,6 @@ def create_application(services: Services) -> FastAPI:
 
 def _api() -> APIRouter:
     router = APIRouter()
-    for module in (api_overview, api_meters, api_curves, api_billing):
+    for module in (api_overview, api_meters, api_curves, api_billing, api_runs, api_imports):
         router.include_router(module.router)
     return router

@@ -1,0 +1,115 @@
+"""Bill runs, and giving accounts a tariff."""
+
+from datetime import datetime
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Path, Request
+from pydantic import BaseModel, Field
+
+from wattkeeper.billing.values import BillRunView
+from wattkeeper.kernel.database import Database
+from wattkeeper.kernel.timerange import TimeRange
+from wattkeeper.registry.repository import Registry
+from wattkeeper.web.api.schemas import BillWanted
+from wattkeeper.web.pages import services_of
+from wattkeeper.web.problems import BadRequest, documented
+from wattkeeper.web.queries.money import month_of
+
+router = APIRouter()
+
+
+class TariffWanted(BaseModel):
+    """A tariff for every account that has none."""
+
+    tariff: str = Field(max_length=64, examples=["cn-beijing-residential"])
+
+
+class TariffAssigned(BaseModel):
+    """How many accounts were given the tariff."""
+
+    tariff: str
+    accounts: int
+
+
+class RunExceptionItem(BaseModel):
+    """An account that a run did not bill, and why."""
+
+    account_id: int
+    account_code: str
+    reason: str
+    message: str
+
+
+class BillRunAnswer(BaseModel):
+    """How far a bill run is. `state` is waiting, running, finished or failed."""
+
+    id: int
+    state: str
+    progress: int
+    total: int
+    billed: int
+    estimated: int
+    exceptions: list[RunExceptionItem]
+
+
+@router.post(
+    "/tariff-assignments",
+    tags=["tariffs"],
+    responses=documented(404, 422),
+    summary="Give a tariff to accounts without one",
+)
+def assign_tariff(request: Request, wanted: TariffWanted) -> TariffAssigned:
+    """From each account's opening on; accounts that have or had a tariff are left as they are."""
+    services = services_of(request)
+    given = services.billing.assign_where_none(wanted.tariff, now=services.clock())
+    return TariffAssigned(tariff=wanted.tariff, accounts=given)
+
+
+@router.post(
+    "/bill-runs",
+    tags=["bills"],
+    status_code=202,
+    responses=documented(400, 422),
+    summary="Bill all accounts for a month",
+)
+def start_bill_run(request: Request, wanted: BillWanted) -> BillRunAnswer:
+    """Start a run over all accounts; while one for this month is under way, the answer is that one."""
+    services = services_of(request)
+    now = services.clock()
+    period = finished_month(wanted.month, services.database, now=now)
+    return bill_run_answer(services.billing.bill_run(services.billing.start_bill_run(period, now=now)))
+
+
+@router.get("/bill-runs/{run_id}", tags=["bills"], responses=documented(404), summary="How far a bill run is")
+def get_bill_run(request: Request, run_id: Annotated[int, Path(ge=1, le=2**53)]) -> BillRunAnswer:
+    """Progress, and the accounts that could not be billed."""
+    return bill_run_answer(services_of(request).billing.bill_run(run_id))
+
+
+def finished_month(text: str, database: Database, *, now: datetime) -> TimeRange:
+    """The month `text` in the first site's zone; BadRequest when it is none or has not ended at `now`."""
+    with database.read() as session:
+        zone = Registry(session).sites()[0].zone
+    period = month_of(text, ZoneInfo(zone))
+    if period.end is None or period.end > now:
+        raise BadRequest(f"{text} has not ended yet.", hint="Bill a month that is over.")
+    return period
+
+
+def bill_run_answer(run: BillRunView) -> BillRunAnswer:
+    """A run as the API and the command line show it."""
+    return BillRunAnswer(
+        id=run.job_id,
+        state=run.state,
+        progress=run.progress,
+        total=run.total,
+        billed=run.billed,
+        estimated=run.estimated,
+        exceptions=[
+            RunExceptionItem(
+                account_id=e.account_id, account_code=e.account_code, reason=e.reason, message=e.message
+            )
+            for e in run.exceptions
+        ],
+    )
