@@ -54,6 +54,11 @@ class Explanation:
         return f"dlt645-{self.frame.edition}" if self.frame else None
 
     @property
+    def function(self) -> str | None:
+        """What is asked or answered: `read`, `write`, `freeze`; None when broken."""
+        return function_name(self.frame)[0] if self.frame else None
+
+    @property
     def values(self) -> tuple[Value, ...]:
         """The values it carries."""
         return self.anatomy.values
@@ -66,14 +71,12 @@ class Explanation:
         frame = self.frame
         if frame is None:
             return {"valid": False, "error": self.error}
-        function, _ = function_name(frame)
         found: dict[str, Any] = {
             "valid": True,
             "protocol": self.protocol,
             "direction": "response" if frame.from_meter else "request",
             "address": frame.address,
             "control": f"{frame.control:02X}",
-            "function": function,
         }
         if self.anatomy.identifier:
             found["identifier"] = self.anatomy.identifier
@@ -82,7 +85,7 @@ class Explanation:
         if frame.is_error:
             found["meter_error"] = _meter_error(frame)
         elif self.values:
-            found["values"] = [_value_json(value, quantity_of) for value in self.values]
+            found["values"] = [self._value_json(value, quantity_of) for value in self.values]
         if self.anatomy.problem:
             found["value_error"] = self.anatomy.problem
         fields = {
@@ -91,6 +94,24 @@ class Explanation:
             if key not in _SAID_ELSEWHERE and not key.startswith("value_")
         }
         return found | ({"fields": fields} if fields else {})
+
+    def _value_json(self, value: Value, quantity_of: Callable[[str], str | None] | None) -> dict[str, Any]:
+        named = name_of(value.identifier)
+        quantity = quantity_of(value.identifier) if quantity_of else None
+        found: dict[str, Any] = {
+            "quantity": quantity or (named.key if named else None),
+            "value": plain(value),
+            "unit": value.unit,
+        }
+        if value.identifier != self.anatomy.identifier:  # a value out of a block
+            found["identifier"] = value.identifier
+        if value.part:
+            found["part"] = value.part
+        if value.occurred_at:
+            found["occurred_at"] = value.occurred_at.isoformat(sep=" ")
+        if isinstance(value.value, int):
+            found["bits"] = [item.key for item in describe_bits(value.identifier, value.value) if item.value]
+        return found
 
 
 def explain(raw: bytes) -> Explanation:
@@ -103,7 +124,7 @@ def explain(raw: bytes) -> Explanation:
     9 08 length 8
     10 33 33 34 33 identifier 00010000 current forward active energy total (当前)正向有功总电能
     >>> found.as_json()["values"]
-    [{'quantity': 'current_forward_active_energy_total', 'identifier': '00010000', 'value': '0.26', 'unit': 'kWh'}]
+    [{'quantity': 'current_forward_active_energy_total', 'value': '0.26', 'unit': 'kWh'}]
     """
     try:
         frame = Frame.decode(raw)
@@ -209,21 +230,3 @@ def _meter_error(frame: Frame) -> dict[str, Any]:
         "message": "; ".join(reason.en for reason in reasons),
         "message_zh": "；".join(reason.zh for reason in reasons),
     }
-
-
-def _value_json(value: Value, quantity_of: Callable[[str], str | None] | None) -> dict[str, Any]:
-    named = name_of(value.identifier)
-    quantity = quantity_of(value.identifier) if quantity_of else None
-    found: dict[str, Any] = {
-        "quantity": quantity or (named.key if named else None),
-        "identifier": value.identifier,
-        "value": plain(value),
-        "unit": value.unit,
-    }
-    if value.part:
-        found["part"] = value.part
-    if value.occurred_at:
-        found["occurred_at"] = value.occurred_at.isoformat(sep=" ")
-    if isinstance(value.value, int):
-        found["bits"] = [item.key for item in describe_bits(value.identifier, value.value) if item.value]
-    return found

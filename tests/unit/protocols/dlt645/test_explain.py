@@ -19,17 +19,20 @@ def test_the_json_of_a_reply():
         "direction": "response",
         "address": "000000000161",
         "control": "91",
-        "function": "read",
         "identifier": "00010000",
         "values": [
-            {
-                "quantity": "current_forward_active_energy_total",
-                "identifier": "00010000",
-                "value": "0.26",
-                "unit": "kWh",
-            }
+            {"quantity": "current_forward_active_energy_total", "value": "0.26", "unit": "kWh"},
         ],
     }
+
+
+def test_the_json_of_a_block_tells_whose_each_value_is():
+    found = explain(bytes.fromhex("6861010000000068910A33323435365533333232F016")).as_json()
+    assert found["identifier"] == "0201FF00"
+    assert found["values"][1:] == [
+        {"quantity": "voltage_phase_b", "value": "0.0", "unit": "V", "identifier": "02010200"},
+        {"quantity": "voltage_phase_c", "value": None, "unit": "V", "identifier": "02010300"},
+    ]
 
 
 def test_the_caller_names_the_quantities_it_knows():
@@ -44,7 +47,6 @@ def test_the_json_of_a_request():
         "direction": "request",
         "address": "000000000161",
         "control": "11",
-        "function": "read",
         "identifier": "00010000",
     }
 
@@ -74,7 +76,6 @@ def test_a_demand_says_when_it_occurred():
     (value,) = explain(raw).as_json()["values"]
     assert value == {
         "quantity": "current_forward_active_max_demand_total_time",
-        "identifier": "01010000",
         "value": "12.3456",
         "unit": "kW",
         "occurred_at": "2023-01-02 12:34:00",

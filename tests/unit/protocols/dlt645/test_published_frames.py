@@ -79,7 +79,7 @@ def _assert_meaning(text, proto, meaning):
         assert found.protocol == "dlt645-2007"  # both editions share 08H
     elif meaning["function"] != "0x12":  # a 1997 log holds one frame with a function number of 2007
         assert found.protocol == EDITIONS[proto]
-        assert found.as_json()["function"] == meaning["function"]
+        assert found.function == meaning["function"]
     _assert_data(found, meaning)
 
 
