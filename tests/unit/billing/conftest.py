@@ -1,8 +1,7 @@
 """Tariffs from a few lines, and uses of energy."""
 
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 import pytest
 

@@ -1,3 +1,4 @@
+# ruff: noqa: PLR0917  a test asks for its fixtures by position
 """Worked bills that others published: the right ones come out to the fen, the wrong ones do not.
 
 Kinds of the case file that tiers and hours cannot express, and why:
@@ -13,13 +14,12 @@ Kinds of the case file that tiers and hours cannot express, and why:
 """
 
 import json
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 
 import pytest
 
 from wattkeeper.billing.library import TariffLibrary
-from wattkeeper.kernel.timerange import TimeRange, start_of_day
 
 SHIPPED = TariffLibrary.open()
 UNEXPRESSED_KINDS = {

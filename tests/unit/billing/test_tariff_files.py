@@ -81,7 +81,7 @@ def test_a_factor_of_a_period_builds_on_that_period(read):
         ('"08:30-21:00"', '"08:30 to 21:00"', 16, "no span of hours"),
         ('"08:30-21:00"', '"08:30-21:00", "20:00-22:00"', 16, "20:00 is in peak already"),
         (", rest: valley", "", 16, "no period holds at 00:00"),
-        ("months: 1-12", "months: 1-11", 15, "month 12"),
+        ("months: 1-12", "months: 1-11", 16, "month 12"),
         ("peak: [", "peek: [", 16, "none of the periods above"),
         ("[0.10, 0.2, 0.3]", "[0.10, 0.2]", 18, "2 prices for 3 tiers"),
         ("[0.10, 0.2, 0.3]", "cheap", 18, "not a number"),
