@@ -1,6 +1,7 @@
 """A ledger database is brought to this version, once; one from a newer version is left alone."""
 
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,17 @@ def tables(database) -> set[str]:
 def test_migrating_from_nothing_makes_exactly_the_tables_of_the_models(empty_database, scripts):
     empty_database.migrate(scripts=scripts)
     assert tables(empty_database) == set(Base.metadata.tables) | {"alembic_version"}
+    with empty_database.read() as session:
+        assert difference(session.connection()) == []
+
+
+def test_the_versions_that_are_delivered_make_exactly_the_tables_of_every_room(empty_database):
+    for room in ("registry", "collection", "readings", "billing"):
+        import_module(f"wattkeeper.{room}.models")
+    for table in ("jobs", "feed"):
+        import_module(f"wattkeeper.kernel.{table}")
+    empty_database.migrate()
+    empty_database.migrate()
     with empty_database.read() as session:
         assert difference(session.connection()) == []
 
