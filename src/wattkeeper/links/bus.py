@@ -136,7 +136,10 @@ class Bus:
             self._pass_on()
 
     async def close(self) -> None:
-        """Let go of the port or socket. A request in flight fails with LinkLost."""
+        """Let go of the port or socket. A request in flight fails with LinkLost, and so do those that wait.
+
+        An attempt to connect runs to its end first, unless its task is cancelled.
+        """
         self._closed = True
         self._fail(LinkLost(f"{self.url.place} was closed."))
         if self._watchdog is not None:
@@ -180,7 +183,7 @@ class Bus:
         self._octets = silent = 0
         for attempt in range(1, attempts + 1):
             try:
-                if self._must_wait or not self.state.connected:
+                if self._must_wait or self._closed or not self.state.connected:
                     await self._clear_line(exchange.subject)
                 sent = self._now()
                 first_sent = first_sent or sent
@@ -235,15 +238,13 @@ class Bus:
 
     async def _clear_line(self, subject: str) -> None:
         """Open the link where needed, and wait until nothing of what was before is on the line."""
-        if not self.state.connected:
-            await self._ensure_open()
+        await self._ensure_open()
         now = self._now()
         give_up = now + self.timing.longest_reply  # a line that babbles without end is used all the same
         while (wait := min(self._clear_at(subject), give_up) - now) > 0:
             await asyncio.sleep(wait)
             now = self._now()
-            if not self.state.connected:
-                await self._ensure_open()
+            await self._ensure_open()  # it may have been lost, or closed, meanwhile
         self._unsettled = False
         self._owed_until = 0.0
         self._must_wait = self.timing.turnaround > 0

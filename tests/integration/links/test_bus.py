@@ -329,3 +329,18 @@ async def test_one_whose_turn_came_in_the_moment_it_walked_away_passes_it_on(con
     await asyncio.gather(second, third, return_exceptions=True)
     assert third.result().answers == ["42"]
     assert b"c?" in peer.requests
+
+
+async def test_closing_ends_a_wait_for_late_replies_without_another_request(connect, question):
+    async def ignore(peer, request, writer):
+        pass
+
+    bus, peer = await connect(ignore)
+    with pytest.raises(NoReply):
+        await bus.run(question("same"), attempts=1)
+    waiting = asyncio.ensure_future(bus.run(question("same")))  # for what the silent one may still say
+    await asyncio.sleep(0.02)
+    await bus.close()
+    with pytest.raises(LinkLost, match="was closed"):
+        await waiting
+    assert peer.requests == [b"same?"]
