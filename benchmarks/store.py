@@ -62,7 +62,7 @@ class Fleet:
         milliseconds = (
             int(_START.timestamp() * 1000) + tick * 900_000 + self._random.integers(0, 600_000, rows)
         )
-        return milliseconds << 14 | 645 << 4
+        return milliseconds << 12 | 64 << 4
 
     def _step(self) -> tuple[np.ndarray, np.ndarray]:
         hour = self._tick / 4 % 24

@@ -165,6 +165,10 @@ class Lake:
         self.metadata = f"__ducklake_metadata_lake.{_CATALOGUE_SCHEMA if shared else 'main'}"
         """Where the catalogue's own tables are, as SQL."""
         self._options = f", METADATA_SCHEMA {_quoted(_CATALOGUE_SCHEMA)}" if shared else ""
+        self._extensions = (
+            "duckdb_extension_ducklake",
+            *(["duckdb_extension_postgres_scanner"] if shared else []),
+        )
         self._attach = attach
         self._data_path = data_path
         self._connection = self._connect()
@@ -230,7 +234,7 @@ class Lake:
             config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
         )
         try:
-            for package in ("duckdb_extension_ducklake", "duckdb_extension_postgres_scanner"):
+            for package in self._extensions:
                 connection.execute(f"LOAD {_quoted(str(_extension_file(package)))}")
             connection.execute("SET GLOBAL TimeZone = 'UTC'")
             options = f"DATA_PATH {_quoted(f'{self._data_path}/')}, DATA_INLINING_ROW_LIMIT {_INLINED_ROWS}"

@@ -5,6 +5,7 @@ Nothing here loops over readings.
 """
 
 import contextlib
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -124,7 +125,7 @@ def _gathered(readings: pa.Table, groups: Sequence[Group]) -> tuple[Integers, In
         [pa.array([note[column] for note in notes], pa.int64()) for column in range(3)],
         names=["number", "moment", "value"],
     )
-    with contextlib.closing(duckdb.connect()) as session:
+    with contextlib.closing(_engine().cursor()) as session:
         for name, table in (("readings", readings), ("wanted", wanted), ("noted", noted)):
             session.register(name, table)
         rows = session.execute(f"""
@@ -144,6 +145,12 @@ def _gathered(readings: pa.Table, groups: Sequence[Group]) -> tuple[Integers, In
         np.asarray(rows["value"], np.int64),
         np.asarray(rows["edited"], np.bool_),
     )
+
+
+@functools.cache
+def _engine() -> duckdb.DuckDBPyConnection:
+    """A DuckDB in memory for joins; starting one costs more than most derivations."""
+    return duckdb.connect()
 
 
 def _trusted(group: Integers, value: Integers, rolled: Flags, exempt: Flags) -> Flags:

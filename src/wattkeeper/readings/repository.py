@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import delete, insert, or_, select
 from sqlalchemy.orm import Session
 
 from wattkeeper.readings.models import DerivationCursor, DerivedInstallation
@@ -21,6 +21,7 @@ _COPIED = (
     "last_register",
 )
 _ENDING = {"valid_to", "last_register"}
+_CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class DerivationRepository:
         columns = [(getattr(Installation, name), getattr(DerivedInstallation, name)) for name in _COPIED]
         differs = or_(
             DerivedInstallation.installation_id.is_(None),
-            *(and_(now.is_distinct_from(then)) for now, then in columns),
+            *(now.is_distinct_from(then) for now, then in columns),
         )
         rows = self._session.execute(
             select(Installation, DerivedInstallation)
@@ -71,10 +72,12 @@ class DerivationRepository:
 
     def remember(self, moved: Iterable[MovedInstallation]) -> None:
         """The intervals now follow these installations."""
-        for installation in moved:
-            self._session.merge(
-                DerivedInstallation(installation_id=installation.installation_id, **installation.values)
-            )
+        rows = [{"installation_id": one.installation_id, **one.values} for one in moved]
+        for start in range(0, len(rows), _CHUNK):
+            chunk = rows[start : start + _CHUNK]
+            known = DerivedInstallation.installation_id.in_([row["installation_id"] for row in chunk])
+            self._session.execute(delete(DerivedInstallation).where(known))
+            self._session.execute(insert(DerivedInstallation), chunk)
 
 
 def _moved(now: Installation, then: DerivedInstallation | None) -> MovedInstallation:

@@ -135,14 +135,15 @@ class Appended:
 
 
 class _ExchangeIds:
-    """Milliseconds, then 10 bits of this process and 4 that count: sorted by time, unique among many writers.
+    """Milliseconds, then 8 bits of this process and 4 that count: sorted by time, unique among a few writers.
 
-    Few low bits, because they are what such an id costs on disk beside each reading.
+    Few low bits, because they are what such an id costs on disk beside each reading, and because the whole
+    then stays below 2**53 until 2039: a browser keeps it exactly.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._process_bits = int.from_bytes(os.urandom(2), "big") % 1024 << 4
+        self._process_bits = int.from_bytes(os.urandom(2), "big") % 256 << 4
         self._millisecond = 0
         self._count = 0
 
@@ -155,7 +156,7 @@ class _ExchangeIds:
                 self._millisecond, self._count = self._millisecond + 1, 0
             else:
                 self._count += 1
-            return self._millisecond << 14 | self._process_bits | self._count
+            return self._millisecond << 12 | self._process_bits | self._count
 
 
 new_exchange_id = _ExchangeIds()

@@ -137,8 +137,7 @@ class IntervalService:
             progress.advance(_INTERVALS, interval_position)
             progress.remember(moved)
             session.flush()
-            for row in changes.to_pylist():
-                self._feed.append(session, TOPIC, _event(row))
+            self._feed.extend(session, TOPIC, [_event(row) for row in changes.to_pylist()])
 
 
 def _event(row: dict[str, Any]) -> dict[str, object]:

@@ -291,6 +291,7 @@ def test_an_exchange_is_found_by_its_id_until_its_retention_ends(store):
 def test_exchange_ids_grow_and_never_repeat():
     ids = [new_exchange_id() for _ in range(20_000)]
     assert ids == sorted(set(ids))
+    assert ids[-1] < 2**53  # a browser's numbers
 
 
 def test_missing_slots_are_what_should_be_there_minus_what_is(store, batch):

@@ -244,7 +244,7 @@ def register_series(draw) -> list[tuple[datetime, Decimal]]:
     return series
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(series=register_series(), ratio=st.sampled_from(["1", "80", "1.5", "30.3333", "2000"]))
 def test_intervals_add_up_to_exactly_the_register_difference(installed, registers, series, ratio):
     """Between any two boundaries that were read, the sum is the difference, to the last digit of the store."""
@@ -267,7 +267,7 @@ def test_intervals_add_up_to_exactly_the_register_difference(installed, register
     assert min(derived["energy"].to_pylist()) >= 0
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(series=register_series(), cut=st.integers(1, 38))
 def test_deriving_in_two_parts_gives_the_same_as_deriving_at_once(installed, registers, series, cut):
     table = registers(*[(at, str(value)) for at, value in series])
