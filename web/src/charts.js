@@ -80,7 +80,10 @@ function curve(element, words, now, before) {
   const unit = bars ? 'kWh' : 'kW'
   const oneDay = new Set(moments.map(({ day }) => day)).size <= 1
   const axis = base.categories(oneDay ? moments.map(({ time }) => time) : labels)
-  if (!oneDay && !bars) axis.axisLabel.formatter = label => label.split(' ')[0]
+  if (!oneDay && !bars) {
+    axis.axisLabel.interval = index => moments[index].time === '00:00'
+    axis.axisLabel.formatter = label => label.split(' ')[0]
+  }
   const shape = bars ? { type: 'bar', barMaxWidth: 26, itemStyle: { borderRadius: [3, 3, 0, 0] } } : { type: 'line', showSymbol: false, lineStyle: { width: 1.6 }, areaStyle: { opacity: 0.1 }, connectNulls: false, sampling: 'lttb' }
   const series = [{ ...shape, name: words.now, data: values, color: colour('--wk-accent'), z: 3 }]
   if (before) {

@@ -35,7 +35,10 @@ class Assets:
 
     def __init__(self, folder: Path = DIST) -> None:
         if not (folder / "console.js").is_file():
-            raise NoBundle("The console's bundle is missing.", hint="Run `cd web && npm ci && npm run build`, then start again.")
+            raise NoBundle(
+                "The console's bundle is missing.",
+                hint="Run `cd web && npm ci && npm run build`, then start again.",
+            )
         self._files = {path.name: _load(path) for path in folder.iterdir() if path.suffix != ".gz"}
 
     def url(self, name: str) -> str:
@@ -52,11 +55,17 @@ class Assets:
             return Response("No such file.\n", status_code=404, media_type="text/plain")
         headers = Headers(scope=scope)
         # Chunks carry their digest in their name, the rest in their query: neither ever changes.
-        reply = {"cache-control": f"public, max-age={YEAR_S}, immutable", "etag": f'"{asset.digest}"', "vary": "accept-encoding"}
+        reply = {
+            "cache-control": f"public, max-age={YEAR_S}, immutable",
+            "etag": f'"{asset.digest}"',
+            "vary": "accept-encoding",
+        }
         if headers.get("if-none-match") == reply["etag"]:
             return Response(status_code=304, headers=reply)
         if "gzip" in headers.get("accept-encoding", ""):
-            return Response(asset.gzipped, media_type=asset.media_type, headers=reply | {"content-encoding": "gzip"})
+            return Response(
+                asset.gzipped, media_type=asset.media_type, headers=reply | {"content-encoding": "gzip"}
+            )
         return Response(asset.content, media_type=asset.media_type, headers=reply)
 
 

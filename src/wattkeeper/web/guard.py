@@ -67,10 +67,14 @@ class Guard:
         if _name(host) not in self._hosts:
             # A page of another site that had its name resolve to this machine (DNS rebinding) still sends its own name.
             return problem_response(
-                421, "unknown-host", f"This server does not answer for the host name {_name(host) or '(none)'}."
+                421,
+                "unknown-host",
+                f"This server does not answer for the host name {_name(host) or '(none)'}.",
             )
         if scope["method"] not in SAFE_METHODS and not _same_origin(headers, host):
-            return problem_response(403, "cross-site-write", "A page of another site may not change anything here.")
+            return problem_response(
+                403, "cross-site-write", "A page of another site may not change anything here."
+            )
         return None
 
 

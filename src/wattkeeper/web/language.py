@@ -62,13 +62,13 @@ class Language:
         pattern = "#,##0" + ("." + "0" * decimals if decimals else "")
         return format_decimal(value, format=pattern, locale=self.locale)
 
-    def exact(self, value: Decimal | None) -> str:
-        """Every digit the value has, grouped, without trailing zeros behind the point."""
+    def exact(self, value: Decimal | None, decimals: int = 0) -> str:
+        """Every digit the value has, grouped, and at least so many decimals."""
         if value is None:
             return "–"
         plain = value.normalize()
         exponent = plain.as_tuple().exponent
-        return self.number(plain, max(0, -exponent) if isinstance(exponent, int) else 0)
+        return self.number(plain, max(decimals, -exponent) if isinstance(exponent, int) else decimals)
 
     def percent(self, share: float | None, decimals: int = 1) -> str:
         """A share of one as percent; never 100 % unless all of it is."""

@@ -100,7 +100,13 @@ class Batch:
     def _value(self, reading: LiveReading) -> dict[str, Any]:
         text = self.say.reading(reading.value, reading.quantity)
         at = reading.read_at.isoformat()
-        return {"meter": reading.meter_id, "quantity": reading.quantity, "text": text, "at": at, "value": _plain(reading.value)}
+        return {
+            "meter": reading.meter_id,
+            "quantity": reading.quantity,
+            "text": text,
+            "at": at,
+            "value": _plain(reading.value),
+        }
 
 
 def _plain(value: Decimal) -> str:
@@ -111,7 +117,9 @@ def _event(name: str, content: Any) -> str:
     return f"event: {name}\ndata: {json.dumps(content, ensure_ascii=False, separators=(',', ':'))}\n\n"
 
 
-async def _stream(services: Services, streams: LiveStreams, wants: frozenset[str], say: Language) -> AsyncIterator[str]:
+async def _stream(
+    services: Services, streams: LiveStreams, wants: frozenset[str], say: Language
+) -> AsyncIterator[str]:
     hub: Hub = services.hub
     topics = ["reading", "link"] + (["traffic"] if any(want.startswith("traffic:") for want in wants) else [])
     total, quiet = 0, 0

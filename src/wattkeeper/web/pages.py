@@ -90,11 +90,20 @@ def with_query(request: Request, **changes: Any) -> str:
 
 def wants_fragment(request: Request, target: str) -> bool:
     """Whether htmx asks for only the element of this id."""
-    return request.headers.get("hx-target", "").endswith(f"#{target}") and "hx-history-restore-request" not in request.headers
+    return (
+        request.headers.get("hx-target", "").endswith(f"#{target}")
+        and "hx-history-restore-request" not in request.headers
+    )
 
 
 def render(
-    request: Request, template: str, *, block: str | None = None, zone: str | None = None, http_status: int = 200, **values: Any
+    request: Request,
+    template: str,
+    *,
+    block: str | None = None,
+    zone: str | None = None,
+    http_status: int = 200,
+    **values: Any,
 ) -> HTMLResponse:
     """A page; or only one `block` of it, where htmx asks for the element of that name."""
     speech = language_of(request, zone)
@@ -114,7 +123,9 @@ def render(
         html = "".join(found.blocks[block](found.new_context(context)))
     else:
         html = found.render(context)
-    response = HTMLResponse(html, status_code=http_status, headers={"vary": "HX-Target, Cookie, Accept-Language"})
+    response = HTMLResponse(
+        html, status_code=http_status, headers={"vary": "HX-Target, Cookie, Accept-Language"}
+    )
     if request.query_params.get("lang") in LOCALES:
         response.set_cookie("lang", speech.code, max_age=YEAR_S, samesite="lax", httponly=True)
     return response
@@ -123,4 +134,12 @@ def render(
 def error_page(request: Request, *, status: int, detail: str, hint: str | None) -> HTMLResponse:
     """An error as a page; a fragment where htmx asked for one, since it puts errors where the answer would go."""
     template = "error_fragment.html" if request.headers.get("hx-request") else "error.html"
-    return render(request, template, http_status=status, code=status, phrase=http.HTTPStatus(status).phrase, detail=detail, hint=hint)
+    return render(
+        request,
+        template,
+        http_status=status,
+        code=status,
+        phrase=http.HTTPStatus(status).phrase,
+        detail=detail,
+        hint=hint,
+    )

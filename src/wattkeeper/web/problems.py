@@ -84,13 +84,18 @@ DEFAULT_STATUS: Final = 422
 
 def status_of(error: WattkeeperError) -> int:
     """The HTTP status of one of our errors: its own class decides, else the nearest base."""
-    return next((STATUS_BY_ERROR[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in STATUS_BY_ERROR), DEFAULT_STATUS)
+    return next(
+        (STATUS_BY_ERROR[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in STATUS_BY_ERROR),
+        DEFAULT_STATUS,
+    )
 
 
 def slug_of(error: WattkeeperError) -> str:
     """The stable last part of a problem's type: `UnknownBill` is `unknown-bill`."""
     name = type(error).__name__.removesuffix("Error")
-    return "".join(f"-{letter.lower()}" if letter.isupper() and at else letter.lower() for at, letter in enumerate(name))
+    return "".join(
+        f"-{letter.lower()}" if letter.isupper() and at else letter.lower() for at, letter in enumerate(name)
+    )
 
 
 def problem_response(
@@ -111,13 +116,18 @@ def problem_response(
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of an operation that may answer with these problems."""
     return {
-        status: {"description": http.HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": Problem.model_json_schema(ref_template="#/components/schemas/{model}")}}}
+        status: {
+            "description": http.HTTPStatus(status).phrase,
+            "content": {
+                MEDIA_TYPE: {"schema": Problem.model_json_schema(ref_template="#/components/schemas/{model}")}
+            },
+        }
         for status in statuses
     }
 
 
 def _for_people(request: Request) -> bool:
-    return not request.url.path.startswith("/api/") and "text/html" in request.headers.get("accept", "text/html")
+    return not request.url.path.startswith("/api/") and "json" not in request.headers.get("accept", "")
 
 
 def _answer(request: Request, status: int, slug: str, detail: str, **more: Any) -> Response:
@@ -137,15 +147,23 @@ async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     known = http.HTTPStatus(error.status_code)
     slug = known.phrase.lower().replace(" ", "-")
-    detail = error.detail if error.detail != known.phrase else f"{known.phrase}: {request.method} {request.url.path}."
+    detail = (
+        error.detail
+        if error.detail != known.phrase
+        else f"{known.phrase}: {request.method} {request.url.path}."
+    )
     return _answer(request, error.status_code, slug, detail)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    errors = [FieldProblem(where=".".join(map(str, item["loc"])), message=item["msg"]) for item in error.errors()]
+    errors = [
+        FieldProblem(where=".".join(map(str, item["loc"])), message=item["msg"]) for item in error.errors()
+    ]
     detail = "; ".join(f"{item.where}: {item.message}" for item in errors)
-    return _answer(request, 422, "invalid-request", f"The request cannot be understood: {detail}.", errors=errors)
+    return _answer(
+        request, 422, "invalid-request", f"The request cannot be understood: {detail}.", errors=errors
+    )
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

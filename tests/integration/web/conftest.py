@@ -67,15 +67,39 @@ def places() -> list[Place]:
         for n in range(HOUSEHOLDS)
     ]  # fmt: skip
     shops = [
-        Place(HOUSEHOLDS + n, name, name, PointKind.SHOP, AccountKind.COMMERCIAL, 6.0 + 2 * n, "cn-sichuan-commercial-tou")
+        Place(
+            HOUSEHOLDS + n,
+            name,
+            name,
+            PointKind.SHOP,
+            AccountKind.COMMERCIAL,
+            6.0 + 2 * n,
+            "cn-sichuan-commercial-tou",
+        )
         for n, name in enumerate(("便民超市", "老街面馆", "洗衣店"))
     ]
     n = HOUSEHOLDS + SHOPS
     return [
         *homes,
         *shops,
-        Place(n, "物业办公室", "滨江物业", PointKind.OFFICE, AccountKind.COMMERCIAL, 9.0, "cn-sichuan-commercial-tou"),
-        Place(n + 1, "华东精密机械厂", "华东精密机械厂", PointKind.FACTORY, AccountKind.INDUSTRIAL, 180.0, "cn-sichuan-commercial-tou"),
+        Place(
+            n,
+            "物业办公室",
+            "滨江物业",
+            PointKind.OFFICE,
+            AccountKind.COMMERCIAL,
+            9.0,
+            "cn-sichuan-commercial-tou",
+        ),
+        Place(
+            n + 1,
+            "华东精密机械厂",
+            "华东精密机械厂",
+            PointKind.FACTORY,
+            AccountKind.INDUSTRIAL,
+            180.0,
+            "cn-sichuan-commercial-tou",
+        ),
     ]
 
 
@@ -91,7 +115,9 @@ class StandInCollector:
         self.asked.append((meter_id, tuple(quantities) if quantities else None))
         await asyncio.sleep(0)
         if meter_id == self._town.meters[SILENT]:
-            raise ReadFailed(f"Meter {SILENT} did not answer in 3 attempts.", hint="Check its wiring and its supply.")
+            raise ReadFailed(
+                f"Meter {SILENT} did not answer in 3 attempts.", hint="Check its wiring and its supply."
+            )
         reading = LiveReading(
             meter_id=meter_id, quantity="voltage_l1", value=Decimal("229.7"), unit="V", read_at=self._town.now,
             exchange_id=self._town.exchanges[meter_id],
@@ -115,7 +141,9 @@ class StandInCollector:
     def meter_state(self, meter_id: int) -> MeterState | None:
         return self._state(meter_id) if meter_id in self._town.meters.values() else None
 
-    def health(self, period: TimeRange, *, meter_id: int | None = None, link_id: int | None = None) -> list[SuccessRate]:
+    def health(
+        self, period: TimeRange, *, meter_id: int | None = None, link_id: int | None = None
+    ) -> list[SuccessRate]:
         del period
         rates = [self._rate(link, None, 4000, 3988) for link in self._town.links.values()]
         rates += [
@@ -123,7 +151,9 @@ class StandInCollector:
             for address, meter in self._town.meters.items()
         ]
         return [
-            rate for rate in rates if meter_id in {None, rate.meter_id} and (link_id is None or rate.link_id == link_id)
+            rate
+            for rate in rates
+            if meter_id in {None, rate.meter_id} and (link_id is None or rate.link_id == link_id)
         ]
 
     @staticmethod
@@ -186,8 +216,12 @@ class Town:
             registry = Registry(session)
             site = registry.add_site(code="riverside", name="滨江社区", zone=ZONE.key, currency="CNY")
             feeder = registry.add_area(site_id=site.id, code="F1", name="10kV 滨江线", kind=AreaKind.FEEDER)
-            homes = registry.add_area(site_id=site.id, code="A1", name="1号公变台区", kind=AreaKind.AREA, parent_id=feeder.id)
-            trade = registry.add_area(site_id=site.id, code="A2", name="2号公变台区", kind=AreaKind.AREA, parent_id=feeder.id)
+            homes = registry.add_area(
+                site_id=site.id, code="A1", name="1号公变台区", kind=AreaKind.AREA, parent_id=feeder.id
+            )
+            trade = registry.add_area(
+                site_id=site.id, code="A2", name="2号公变台区", kind=AreaKind.AREA, parent_id=feeder.id
+            )
             for code, name, url in (
                 ("north", "北区集中", "tcp://10.0.0.11:8001"),
                 ("south", "南区总线", "serial:///dev/ttyUSB0?baud=2400&parity=even&stop=1&data=8"),
@@ -196,15 +230,21 @@ class Town:
                 self.links[code] = registry.add_link(code=code, name=name, url=url).id
             for place in places():
                 home = place.kind is PointKind.HOUSEHOLD
-                link = self.links["works" if place.kind is PointKind.FACTORY else "north" if place.number < 14 else "south"]
-                meter = registry.add_meter(address=place.address, link_id=link, model="DDZY" if home else "DTZY")
+                link = self.links[
+                    "works" if place.kind is PointKind.FACTORY else "north" if place.number < 14 else "south"
+                ]
+                meter = registry.add_meter(
+                    address=place.address, link_id=link, model="DDZY" if home else "DTZY"
+                )
                 point = registry.add_point(
                     site_id=site.id, code=f"P{place.number:03d}", name=place.name, kind=place.kind,
                     area_id=homes.id if home else trade.id, rated_power_kw=Decimal(round(place.peak_kw * 4)),
                 )  # fmt: skip
                 install_meter(session, point_id=point.id, meter_id=meter.id, at=self._start,
                               ct_ratio=Decimal(TRANSFORMED if place.kind is PointKind.FACTORY else 1))  # fmt: skip
-                customer = registry.add_customer(code=f"C{place.number:03d}", name=place.customer, phone="13800000000")
+                customer = registry.add_customer(
+                    code=f"C{place.number:03d}", name=place.customer, phone="13800000000"
+                )
                 account = registry.add_account(
                     customer_id=customer.id, code=f"33010000{place.number:03d}", name=place.name, opened_at=self._start,
                     kind=place.account_kind, address=f"滨江路 {place.number + 1} 号",
@@ -217,11 +257,15 @@ class Town:
     def _measure(self) -> None:
         """Quarter-hourly registers stamped by the meter, one polled round of live values, and their frames."""
         slots = int((self.now - self._start) / timedelta(minutes=15)) + 1
-        moments = np.datetime64(self._start.replace(tzinfo=None), "us") + np.arange(slots) * np.timedelta64(15, "m")
+        moments = np.datetime64(self._start.replace(tzinfo=None), "us") + np.arange(slots) * np.timedelta64(
+            15, "m"
+        )
         tables = [self._profile(place, moments) for place in places()]
         self.store.append_readings(pa.concat_tables(tables), self.now)
         live = [self._live(place, tables[place.number]) for place in places() if place.address != SILENT]
-        self.store.append_readings(pa.Table.from_pylist(list(itertools.chain(*live)), READING_SCHEMA), self.now)
+        self.store.append_readings(
+            pa.Table.from_pylist(list(itertools.chain(*live)), READING_SCHEMA), self.now
+        )
         self.intervals.derive_pending(self.now)
 
     def _profile(self, place: Place, moments: np.ndarray) -> pa.Table:
@@ -235,7 +279,9 @@ class Town:
                 "meter_id": pa.array(np.full(count, self.meters[place.address])),
                 "quantity": pa.array(["active_energy_import"] * count),
                 "read_at": pa.array(moments, pa.timestamp("us")).cast(pa.timestamp("us", tz="UTC")),
-                "value": pa.array([Decimal(int(units)).scaleb(-2) for units in registers], pa.decimal128(18, 4)),
+                "value": pa.array(
+                    [Decimal(int(units)).scaleb(-2) for units in registers], pa.decimal128(18, 4)
+                ),
                 "status": pa.array(np.zeros(count, np.int32)),
                 "source": pa.array(["meter"] * count),
                 "exchange_id": pa.nulls(count, pa.int64()),
@@ -274,10 +320,12 @@ class Town:
         october = TimeRange.month(2026, 10, ZONE)
         for place in places():
             account = self.accounts[place.address]
-            self.billing.assign_tariff(account, tariff_code=place.tariff, valid_from=self._start, now=self.now)
+            self.billing.assign_tariff(
+                account, tariff_code=place.tariff, valid_from=self._start, now=self.now
+            )
             bill = self.billing.issue_bill(account, period=october, now=self.now)
             self.bills.append(bill.id)
-            if place.number < 2:  # noqa: PLR2004
+            if place.number < 2:
                 self.billing.record_payment(
                     account, amount=Money(bill.total.amount, "CNY"), method=PaymentMethod.CASH,
                     key=f"seed-payment-{place.number}", cashier="王敏", now=self.now,
@@ -292,7 +340,7 @@ def _quarter_energies(place: Place, starts: np.ndarray) -> np.ndarray:
     if place.kind is PointKind.HOUSEHOLD:
         shape = 0.12 + 0.35 * np.exp(-(((hour - 7.5) / 1.2) ** 2)) + 0.9 * np.exp(-(((hour - 20) / 2.2) ** 2))
     else:
-        shape = 0.1 + 0.85 * ((hour > 8) & (hour < 20)) * np.where((day + 3) % 7 < 5, 1.0, 0.35)  # noqa: PLR2004
+        shape = 0.1 + 0.85 * ((hour > 8) & (hour < 20)) * np.where((day + 3) % 7 < 5, 1.0, 0.35)
     noise = np.random.default_rng(place.number).uniform(0.7, 1.3, len(starts))
     ratio = TRANSFORMED if place.kind is PointKind.FACTORY else 1
     return np.rint(shape * noise * place.peak_kw / ratio / 4 * 100).astype(np.int64)
@@ -307,23 +355,31 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     built.close()
 
 
-@pytest.fixture
-def client(town: Town) -> Iterator[TestClient]:
-    """A browser in Chinese on the town's server."""
-    with TestClient(create_application(town.services()), headers={"accept-language": "zh-CN"}) as browser:
-        yield browser
+@pytest.fixture(scope="session")
+def browser(town: Town) -> Iterator[TestClient]:
+    """A browser on the town's server."""
+    with TestClient(create_application(town.services())) as opened:
+        yield opened
 
 
 @pytest.fixture
-def english(town: Town) -> Iterator[TestClient]:
-    """The same in English."""
-    with TestClient(create_application(town.services()), headers={"accept-language": "en"}) as browser:
-        yield browser
+def client(browser: TestClient) -> TestClient:
+    """The browser, new and in Chinese."""
+    browser.cookies.clear()
+    browser.headers["accept-language"] = "zh-CN"
+    return browser
 
 
 @pytest.fixture
-def empty(tmp_path: Path) -> Iterator[TestClient]:
+def english(town: Town, browser: TestClient) -> TestClient:
+    """Another one on the same server, in English."""
+    return TestClient(browser.app, headers={"accept-language": "en"})
+
+
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """A server on the day it was installed, without a collector."""
+    tmp_path = tmp_path_factory.mktemp("empty")
     database = Database(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
     database.create_schema()
     with ReadingsStore.open(tmp_path / "readings") as store:

@@ -29,7 +29,9 @@ def list_bills(
     after: Annotated[str | None, Query(max_length=20)] = None,
 ) -> schemas.Page[schemas.BillItem]:
     """Bills, newest first."""
-    page = services_of(request).billing.bills(account_id=account, state=state, limit=limit, after=cursor(after))
+    page = services_of(request).billing.bills(
+        account_id=account, state=state, limit=limit, after=cursor(after)
+    )
     following = None if page.next_after is None else str(page.next_after)
     return schemas.Page(items=[_bill(bill) for bill in page.items], next=following)
 
@@ -54,7 +56,8 @@ def get_bill(request: Request, bill_id: Id) -> schemas.BillDetail:
     tags=["bills"],
     summary="A bill as PDF",
     response_class=Response,
-    responses=documented(404, 422) | {200: {"content": {"application/pdf": {}}, "description": "The document."}},
+    responses=documented(404, 422)
+    | {200: {"content": {"application/pdf": {}}, "description": "The document."}},
 )
 def get_bill_pdf(
     request: Request, bill_id: Id, language: Annotated[str, Query(pattern="^(zh|en)$")] = "zh"
@@ -88,7 +91,10 @@ def list_accounts(
     found = find_accounts(services, search=search, after=after, limit=limit)
     items = [
         schemas.AccountItem(
-            id=account.id, code=account.code, name=account.name, kind=account.kind,
+            id=account.id,
+            code=account.code,
+            name=account.name,
+            kind=account.kind,
             balance=_money(services.billing.balance(account.id)),
         )  # fmt: skip
         for account in found.accounts
@@ -96,7 +102,13 @@ def list_accounts(
     return schemas.Page(items=items, next=found.after, total=found.total)
 
 
-@router.post("/accounts/{account_id}/bills", tags=["bills"], status_code=201, responses=documented(400, 404, 409, 422), summary="Issue a bill")
+@router.post(
+    "/accounts/{account_id}/bills",
+    tags=["bills"],
+    status_code=201,
+    responses=documented(400, 404, 409, 422),
+    summary="Issue a bill",
+)
 def issue_bill(request: Request, account_id: Id, wanted: schemas.BillWanted) -> schemas.BillDetail:
     """Bill an account for a finished civil month. A month is billed once, so a repeat is refused (409)."""
     services = services_of(request)
@@ -104,12 +116,25 @@ def issue_bill(request: Request, account_id: Id, wanted: schemas.BillWanted) -> 
     return _detail(services.billing.issue_bill(account_id, period=period, now=services.clock()))
 
 
-@router.post("/accounts/{account_id}/payments", tags=["payments"], status_code=201, responses=documented(404, 409, 422), summary="Record a payment")
+@router.post(
+    "/accounts/{account_id}/payments",
+    tags=["payments"],
+    status_code=201,
+    responses=documented(404, 409, 422),
+    summary="Record a payment",
+)
 def record_payment(
     request: Request,
     account_id: Id,
     payment: schemas.PaymentWanted,
-    idempotency_key: Annotated[str, Header(min_length=8, max_length=100, description="A repeat with the same key and content is recorded once.")],
+    idempotency_key: Annotated[
+        str,
+        Header(
+            min_length=8,
+            max_length=100,
+            description="A repeat with the same key and content is recorded once.",
+        ),
+    ],
 ) -> schemas.PaymentItem:
     """Record money received at a counter, once per `Idempotency-Key`."""
     services = services_of(request)
@@ -126,7 +151,12 @@ def record_payment(
     return _payment(recorded)
 
 
-@router.get("/accounts/{account_id}/payments", tags=["payments"], responses=documented(404), summary="Payments of an account")
+@router.get(
+    "/accounts/{account_id}/payments",
+    tags=["payments"],
+    responses=documented(404),
+    summary="Payments of an account",
+)
 def list_payments(request: Request, account_id: Id) -> list[schemas.PaymentItem]:
     """What was received for an account."""
     services = services_of(request)
@@ -137,7 +167,7 @@ def list_payments(request: Request, account_id: Id) -> list[schemas.PaymentItem]
 
 def _tariff(tariff: Tariff) -> schemas.TariffItem:
     return schemas.TariffItem(
-        code=tariff.code, name_zh=tariff.zh, name_en=tariff.en, currency=tariff.currency, source=tariff.source,
+        code=tariff.code, name_zh=tariff.name_zh, name_en=tariff.name_en, currency=tariff.currency, source=tariff.source,
         content_hash=tariff.content_hash, content=tariff.content,
     )  # fmt: skip
 

@@ -17,11 +17,18 @@ from wattkeeper.web.queries.periods import asked_period
 router = APIRouter(tags=["load curves"])
 Period = Annotated[
     str | None,
-    Query(max_length=20, description="today, yesterday, month, last-month, year or last-N-days; or give start and end."),
+    Query(
+        max_length=20,
+        description="today, yesterday, month, last-month, year or last-N-days; or give start and end.",
+    ),
 ]
 
 
-@router.get("/points/{point_id}/load-curve", responses=documented(400, 404, 422), summary="Load curve of a metering point")
+@router.get(
+    "/points/{point_id}/load-curve",
+    responses=documented(400, 404, 422),
+    summary="Load curve of a metering point",
+)
 def point_curve(
     request: Request,
     point_id: Annotated[int, Path(ge=1, le=2**53)],
@@ -67,7 +74,12 @@ def _answer(  # noqa: PLR0917 (called twice, beside its definition)
     default = "today" if resolution is Resolution.QUARTER else "month"
     period = asked_period(period=name, start=start, end=end, zone=zone, now=services.clock(), default=default)
     curve = load_curve(
-        services.store, point_ids=point_ids, period=period, resolution=resolution, zone=zone, quantity=quantity
+        services.store,
+        point_ids=point_ids,
+        period=period,
+        resolution=resolution,
+        zone=zone,
+        quantity=quantity,
     )
     assert period.end is not None
     return schemas.CurveAnswer(

@@ -23,11 +23,15 @@ MOST_READINGS = 10_000
 @router.get("/meters", responses=documented(400, 422), summary="List meters")
 def list_meters(
     request: Request,
-    search: Annotated[str, Query(max_length=100, description="Part of address, point, account or customer.")] = "",
+    search: Annotated[
+        str, Query(max_length=100, description="Part of address, point, account or customer.")
+    ] = "",
     link: Annotated[str, Query(max_length=64, description="Code of a link.")] = "",
     area: Annotated[int | None, Query(ge=1, le=2**53)] = None,
     state: Annotated[str, Query(pattern="^(answering|failing|silent|unknown|disabled|)$")] = "",
-    sort: Annotated[str, Query(pattern="^(address|point|point_name|link|area|account|customer|model)$")] = "address",
+    sort: Annotated[
+        str, Query(pattern="^(address|point|point_name|link|area|account|customer|model)$")
+    ] = "address",
     descending: bool = False,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
     after: Annotated[str | None, Query(max_length=500, description="`next` of the page before.")] = None,
@@ -69,8 +73,14 @@ def latest_values(request: Request, meter_id: Id) -> list[schemas.ValueItem]:
     meters.identity(services, meter_id)
     return [
         schemas.ValueItem(
-            quantity=value.quantity, obis=value.obis, value=value.value, unit=value.unit, read_at=value.read_at,
-            source=value.source, status=value.status, exchange_id=_text(value.exchange_id),
+            quantity=value.quantity,
+            obis=value.obis,
+            value=value.value,
+            unit=value.unit,
+            read_at=value.read_at,
+            source=value.source,
+            status=value.status,
+            exchange_id=_text(value.exchange_id),
         )  # fmt: skip
         for value in values.latest_of(services.store, meter_id)
     ]
@@ -89,14 +99,22 @@ def readings(
     services = services_of(request)
     found, _ = meters.identity(services, meter_id)
     zone = ZoneInfo(found.zone) if found.zone else site_zone(request)
-    wanted = asked_period(period=period, start=start, end=end, zone=zone, now=services.clock(), default="today")
+    wanted = asked_period(
+        period=period, start=start, end=end, zone=zone, now=services.clock(), default="today"
+    )
     table = services.store.readings(meter_ids=[meter_id], quantities=[quantity], period=wanted)
     if table.num_rows > MOST_READINGS:
-        raise BadRequest(f"That period holds {table.num_rows:,} readings, more than {MOST_READINGS:,}.", hint="Shorten it.")
+        raise BadRequest(
+            f"That period holds {table.num_rows:,} readings, more than {MOST_READINGS:,}.", hint="Shorten it."
+        )
     return [
         schemas.ReadingItem(
-            quantity=value.quantity, read_at=value.read_at, value=value.value, status=value.status,
-            source=value.source, exchange_id=_text(value.exchange_id),
+            quantity=value.quantity,
+            read_at=value.read_at,
+            value=value.value,
+            status=value.status,
+            source=value.source,
+            exchange_id=_text(value.exchange_id),
         )  # fmt: skip
         for value in values.values_of(table)
     ]
@@ -111,7 +129,10 @@ async def read_now(
     found = await ask_meter(services, meter_id, quantity)
     return [
         schemas.LiveItem(
-            quantity=item.quantity, value=item.value, unit=item.unit, read_at=item.read_at,
+            quantity=item.quantity,
+            value=item.value,
+            unit=item.unit,
+            read_at=item.read_at,
             exchange_id=_text(item.exchange_id),
         )  # fmt: skip
         for item in found

@@ -33,4 +33,7 @@ def get_overview(request: Request) -> schemas.OverviewAnswer:
 def get_links(request: Request) -> list[schemas.LinkItem]:
     """Every link, by code."""
     services, say = services_of(request), language_of(request)
-    return [schemas.LinkItem.model_validate(line) for line in link_lines(services, say, health_today(services, say.zone))]
+    return [
+        schemas.LinkItem.model_validate(line)
+        for line in link_lines(services, say, health_today(services, say.zone))
+    ]

@@ -61,7 +61,9 @@ class ValueItem(Shape):
     read_at: InstantText
     source: str = Field(description="meter (stamped by it), polled, imported or edited.")
     status: int = Field(description="Flags: 1 clock unsure, 2 flagged by the meter, 4 suspect.")
-    exchange_id: str | None = Field(description="The exchange it came in; `/exchanges/{id}` explains its bytes.")
+    exchange_id: str | None = Field(
+        description="The exchange it came in; `/exchanges/{id}` explains its bytes."
+    )
 
 
 class MeterDetail(Shape):
@@ -275,8 +277,12 @@ class TariffItem(Shape):
     name_en: str
     currency: str
     source: str
-    content_hash: str = Field(description="SHA-256 of the content; a bill names the tariff it was computed from by it.")
-    content: dict[str, Any] = Field(description="The tariff as it was read: versions, components, tiers, periods.")
+    content_hash: str = Field(
+        description="SHA-256 of the content; a bill names the tariff it was computed from by it."
+    )
+    content: dict[str, Any] = Field(
+        description="The tariff as it was read: versions, components, tiers, periods."
+    )
 
 
 class AccountItem(Shape):

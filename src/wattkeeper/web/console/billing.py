@@ -101,7 +101,9 @@ def _amount(text: str) -> Decimal:
     return amount
 
 
-def _bill_page(request: Request, bill_id: int, *, notice: Notice | None = None, status: int = 200) -> HTMLResponse:
+def _bill_page(
+    request: Request, bill_id: int, *, notice: Notice | None = None, status: int = 200
+) -> HTMLResponse:
     services = services_of(request)
     bill = services.billing.bill(bill_id)
     say = language_of(request, bill.party.zone)
@@ -198,13 +200,17 @@ def bill_account(request: Request, account_id: Id, month: Annotated[str, Form(ma
     """Issue the bill of a finished month."""
     services, say = services_of(request), language_of(request)
     try:
-        bill = services.billing.issue_bill(account_id, period=money.month_of(month, say.zone), now=services.clock())
+        bill = services.billing.issue_bill(
+            account_id, period=money.month_of(month, say.zone), now=services.clock()
+        )
     except BillingError as error:
         return _account_page(request, account_id, notice=Notice.of(error), status=409)
     return RedirectResponse(f"/bills/{bill.id}", status_code=303)
 
 
-def _account_page(request: Request, account_id: int, *, notice: Notice | None = None, status: int = 200) -> HTMLResponse:
+def _account_page(
+    request: Request, account_id: int, *, notice: Notice | None = None, status: int = 200
+) -> HTMLResponse:
     services, say = services_of(request), language_of(request)
     account, points = _account(services, account_id, say)
     bills = services.billing.bills(account_id=account_id, limit=money.PAGE).items
@@ -220,7 +226,10 @@ def _account_page(request: Request, account_id: int, *, notice: Notice | None = 
         bills=[money.bill_line(bill, say, services.clock()) for bill in bills],
         months=[
             (f"{first:%Y-%m}", say.month(first.date()))
-            for first in (month.start.astimezone(say.zone) for month in money.finished_months(services.clock(), say.zone))
+            for first in (
+                month.start.astimezone(say.zone)
+                for month in money.finished_months(services.clock(), say.zone)
+            )
         ],
         statement=_statement(services, account_id, say),
     )
@@ -239,20 +248,31 @@ def _account(services: Services, account_id: int, say: Language) -> tuple[Accoun
         customer.name, customer.phone, account.opened_at,
     )  # fmt: skip
     return view, [
-        PointView(item.point_code, item.point_name, item.period.start, *meters.get(item.point_id, (None, None)))
+        PointView(
+            item.point_code, item.point_name, item.period.start, *meters.get(item.point_id, (None, None))
+        )
         for item in held
     ]
 
 
 def _tariffs(services: Services, account_id: int, say: Language) -> list[TariffView]:
-    names = {tariff.code: say.choose(tariff.zh, tariff.en) for tariff in services.billing.tariffs()}
+    names = {tariff.code: say.choose(tariff.name_zh, tariff.name_en) for tariff in services.billing.tariffs()}
     assigned = services.billing.assigned_tariffs(account_id)
-    return [TariffView(item.tariff_code, names.get(item.tariff_code, item.tariff_code), item.period.start) for item in assigned]
+    return [
+        TariffView(item.tariff_code, names.get(item.tariff_code, item.tariff_code), item.period.start)
+        for item in assigned
+    ]
 
 
 def _statement(services: Services, account_id: int, say: Language) -> list[dict[str, Any]]:
     rows = reversed(services.billing.statement(account_id))
     return [
-        {"label": say.text(MOVEMENTS.get(row.kind, row.kind)), "at": row.at, "reference": row.reference, "amount": row.amount, "balance": row.balance}
+        {
+            "label": say.text(MOVEMENTS.get(row.kind, row.kind)),
+            "at": row.at,
+            "reference": row.reference,
+            "amount": row.amount,
+            "balance": row.balance,
+        }
         for row in rows
     ]

@@ -57,5 +57,6 @@ def _octets(text: str) -> bytes:
         return binascii.unhexlify(bare)
     except (binascii.Error, ValueError):
         raise BadRequest(
-            "That is not a row of octets in hexadecimal.", hint="Write two digits 0-9, A-F for each, as 68 61 01 …"
+            "That is not a row of octets in hexadecimal.",
+            hint="Write two digits 0-9, A-F for each, as 68 61 01 …",
         ) from None

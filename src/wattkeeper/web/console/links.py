@@ -35,7 +35,11 @@ class MeterHealth:
 
 
 def _monitor(services: Services, say: Language, *, link: str = "") -> dict[str, Any]:
-    return {"monitored": link, "monitor_words": monitor_words(say), "collecting": services.collector is not None}
+    return {
+        "monitored": link,
+        "monitor_words": monitor_words(say),
+        "collecting": services.collector is not None,
+    }
 
 
 @router.get("/links", response_class=HTMLResponse)
@@ -55,7 +59,11 @@ def link_page(request: Request, code: Annotated[str, Path(max_length=64)]) -> HT
     if link is None:
         raise NotFound("link", code)
     return render(
-        request, "link.html", link=link, meters=_meters(services, say, code, health), **_monitor(services, say, link=code)
+        request,
+        "link.html",
+        link=link,
+        meters=_meters(services, say, code, health),
+        **_monitor(services, say, link=code),
     )
 
 

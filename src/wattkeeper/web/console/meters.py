@@ -61,7 +61,9 @@ def asked_filter(
     descending: Annotated[bool, Query()] = False,
 ) -> MeterFilter:
     """The filter an address carries; the form's empty choices arrive as empty texts."""
-    return MeterFilter(search, link, int(area) if area else None, state if state in STATES else "", sort, descending)
+    return MeterFilter(
+        search, link, int(area) if area else None, state if state in STATES else "", sort, descending
+    )
 
 
 Asked = Annotated[MeterFilter, Depends(asked_filter)]
@@ -112,14 +114,28 @@ def meters_page(
 def meters_export(request: Request, wanted: Asked) -> Response:
     """Every meter of the filter as CSV, written a page at a time."""
     services, say = services_of(request), language_of(request)
+
     def rows() -> Iterator[str]:
-        yield "\ufeff" + csv_line(say.text(name) for name in EXPORT_HEAD)  # Excel takes UTF-8 only with this mark
+        yield "\ufeff" + csv_line(
+            say.text(name) for name in EXPORT_HEAD
+        )  # Excel takes UTF-8 only with this mark
         after = None
         while True:
             found = meters.find(services, wanted, after=after, limit=EXPORT_PAGE)
             for line in meters.lines(services, found, say):
                 read_at = say.moment(line.read_at, seconds=True) if line.read_at else ""
-                yield csv_line((line.address, line.point, line.area, line.link, line.state, line.energy_kwh, line.power_kw, read_at))
+                yield csv_line(
+                    (
+                        line.address,
+                        line.point,
+                        line.area,
+                        line.link,
+                        line.state,
+                        line.energy_kwh,
+                        line.power_kw,
+                        read_at,
+                    )
+                )
             after = found.after
             if after is None:
                 return
@@ -189,9 +205,15 @@ def meter_page(
     found, installations = meters.identity(services, meter_id)
     zone = ZoneInfo(found.zone) if found.zone else site_zone(request)
     say = language_of(request, zone.key)
-    curve = _curve(services, found.point_id, zone, say, span=span, at=at, compare=compare) if found.point_id else None
+    curve = (
+        _curve(services, found.point_id, zone, say, span=span, at=at, compare=compare)
+        if found.point_id
+        else None
+    )
     if curve is not None and wants_fragment(request, "curve"):
-        return render(request, "meter.html", block="curve", zone=zone.key, meter=found, curve=curve, **_curve_words(say))
+        return render(
+            request, "meter.html", block="curve", zone=zone.key, meter=found, curve=curve, **_curve_words(say)
+        )
     return render(
         request,
         "meter.html",
@@ -224,7 +246,14 @@ def _after_reading(request: Request, meter_id: int, notice: Notice) -> Response:
     found, _ = meters.identity(services, meter_id)
     zone = ZoneInfo(found.zone) if found.zone else site_zone(request)
     say = language_of(request, zone.key)
-    return render(request, "meter.html", block="live", zone=zone.key, meter=found, **_now(services, found, zone, say, notice))
+    return render(
+        request,
+        "meter.html",
+        block="live",
+        zone=zone.key,
+        meter=found,
+        **_now(services, found, zone, say, notice),
+    )
 
 
 def _now(
@@ -268,7 +297,11 @@ def _exchanges(latest: list[values.Value], say: Language) -> list[ExchangeLine]:
 
     def what(read: list[values.Value]) -> str:
         first = say.quantity(read[0].quantity)
-        return first if len(read) == 1 else say.text("%(first)s and %(n)s more", first=first, n=say.number(len(read) - 1))
+        return (
+            first
+            if len(read) == 1
+            else say.text("%(first)s and %(n)s more", first=first, n=say.number(len(read) - 1))
+        )
 
     return [ExchangeLine(exchange_id, read[0].read_at, what(read)) for exchange_id, read in newest]
 
@@ -278,7 +311,14 @@ def _curve_words(say: Language) -> dict[str, Any]:
 
 
 def _curve(
-    services: Services, point_id: int, zone: ZoneInfo, say: Language, *, span: str, at: date | None, compare: bool
+    services: Services,
+    point_id: int,
+    zone: ZoneInfo,
+    say: Language,
+    *,
+    span: str,
+    at: date | None,
+    compare: bool,
 ) -> CurveView:
     today = services.clock().astimezone(zone).date()
     first, last = _days(span, _within_calendar(at or today, today))
@@ -286,12 +326,20 @@ def _curve(
     resolution = Resolution.DAY if span == "month" else Resolution.QUARTER
     period, before = _period(first, last, zone), _period(before_first, before_last, zone)
     now = load_curve(services.store, point_ids=[point_id], period=period, resolution=resolution, zone=zone)
-    then = load_curve(services.store, point_ids=[point_id], period=before, resolution=resolution, zone=zone) if compare else None
+    then = (
+        load_curve(services.store, point_ids=[point_id], period=before, resolution=resolution, zone=zone)
+        if compare
+        else None
+    )
     peak = now.peak if resolution is Resolution.QUARTER else None
     return CurveView(
         span=span,
         compare=compare,
-        label=say.month(first) if span == "month" else say.date(first) if span == "day" else f"{say.date(first)} – {say.date(last)}",
+        label=say.month(first)
+        if span == "month"
+        else say.date(first)
+        if span == "day"
+        else f"{say.date(first)} – {say.date(last)}",
         earlier=str(before_last),
         later=str(last + DAY) if last < today else None,
         url=_curve_url(point_id, period, resolution),

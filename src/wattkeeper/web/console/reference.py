@@ -33,7 +33,11 @@ def _groups(application: FastAPI) -> list[tuple[str, list[Operation]]]:
     groups: dict[str, list[Operation]] = defaultdict(list)
     for path, methods in application.openapi()["paths"].items():
         for method, described in methods.items():
-            names = [parameter["name"] for parameter in described.get("parameters", []) if parameter["in"] != "path"]
+            names = [
+                parameter["name"]
+                for parameter in described.get("parameters", [])
+                if parameter["in"] != "path"
+            ]
             operation = Operation(
                 method=method.upper(),
                 path=path,

@@ -72,12 +72,17 @@ class Curve:
     @property
     def starts(self) -> list[str]:
         """The bins' first instants, ISO 8601 in UTC."""
-        return [f"{text}Z" for text in np.datetime_as_string(self.edges[:-1].view("datetime64[us]"), unit="s")]
+        return [
+            f"{text}Z" for text in np.datetime_as_string(self.edges[:-1].view("datetime64[us]"), unit="s")
+        ]
 
     @property
     def energy_kwh(self) -> list[str | None]:
         """Energy per bin [kWh], as exact decimals."""
-        return [_text(value) if there else None for value, there in zip(self.energy.tolist(), self.known, strict=True)]
+        return [
+            _text(value) if there else None
+            for value, there in zip(self.energy.tolist(), self.known, strict=True)
+        ]
 
     @property
     def power_kw(self) -> list[str | None]:
@@ -123,7 +128,9 @@ def load_curve(
         )
     if resolution in _STEPS:
         if point_ids is None:
-            raise BadRequest("The load of all points together is kept by the day.", hint="Use resolution=day or month.")
+            raise BadRequest(
+                "The load of all points together is kept by the day.", hint="Use resolution=day or month."
+            )
         return bin_intervals(store.intervals(point_ids=point_ids, quantity=quantity, period=period), edges)
     days = store.energy_by_day(point_ids, quantity, period, zone)
     return bin_days(days, edges, zone)
@@ -131,7 +138,9 @@ def load_curve(
 
 def bin_days(days: pa.Table, edges: Instants, zone: ZoneInfo) -> Curve:
     """Add up the store's daily sums per day or month."""
-    midnights = np.array([_microseconds(start_of_day(day, zone)) for day in days["day"].to_pylist()], dtype=np.int64)
+    midnights = np.array(
+        [_microseconds(start_of_day(day, zone)) for day in days["day"].to_pylist()], dtype=np.int64
+    )
     # A curve may begin within a day: what that day gave counts in the first bin.
     bins = np.searchsorted(edges, np.maximum(midnights, edges[0]), side="right") - 1
     energy, _ = _energies(days["energy"])
@@ -212,7 +221,11 @@ def _instants(column: pa.ChunkedArray) -> Instants:
 def _energies(column: pa.ChunkedArray) -> tuple[Instants, npt.NDArray[np.bool_]]:
     """The energies in 1/10,000 kWh, and where there is one. A decimal128(18, 4) fits its low 64 bits."""
     there = np.asarray(column.is_valid().to_numpy())
-    chunks = [np.frombuffer(chunk.buffers()[1], dtype=np.int64)[2 * chunk.offset :][: 2 * len(chunk) : 2] for chunk in column.chunks if len(chunk)]
+    chunks = [
+        np.frombuffer(chunk.buffers()[1], dtype=np.int64)[2 * chunk.offset :][: 2 * len(chunk) : 2]
+        for chunk in column.chunks
+        if len(chunk)
+    ]
     return (np.concatenate(chunks) if chunks else np.zeros(0, dtype=np.int64)), there
 
 

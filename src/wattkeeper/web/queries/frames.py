@@ -41,7 +41,9 @@ def shown(raw: bytes, say: Language) -> ShownFrame:
     """One frame explained; part numbers are unique on a page, so that pointing at one lights only its own."""
     explained = explain(raw)
     parts = tuple(
-        ShownPart(next(_numbers), part.octets.hex(" ").upper(), say.choose(part.label_zh, part.label_en), part.value)
+        ShownPart(
+            next(_numbers), part.octets.hex(" ").upper(), say.choose(part.label_zh, part.label_en), part.value
+        )
         for part in explained.parts
     )
     return ShownFrame(raw.hex(" ").upper(), parts, explained.error or explained.anatomy.problem or None)
@@ -73,7 +75,9 @@ class KeptExchange:
     @property
     def milliseconds(self) -> int | None:
         """How long it took."""
-        return None if self.ended_at is None else round((self.ended_at - self.began_at).total_seconds() * 1000)
+        return (
+            None if self.ended_at is None else round((self.ended_at - self.began_at).total_seconds() * 1000)
+        )
 
     def request_frames(self, say: Language) -> list[ShownFrame]:
         """What was asked, frame by frame."""

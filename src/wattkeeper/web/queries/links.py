@@ -81,7 +81,9 @@ def link_lines(services: Services, say: Language, health: Health) -> list[LinkLi
     with services.database.read() as session:
         registry = Registry(session)
         return [
-            _line(link, states.get(link.code), health.of_link(link.id), say, meters=_meters(registry, link.id))
+            _line(
+                link, states.get(link.code), health.of_link(link.id), say, meters=_meters(registry, link.id)
+            )
             for link in registry.links()
         ]
 
@@ -95,7 +97,9 @@ def _meters(registry: Registry, link_id: int) -> int:
     return registry.find_meters(link_id=link_id, limit=1).total
 
 
-def _line(link: Link, status: LinkStatus | None, rate: SuccessRate | None, say: Language, *, meters: int) -> LinkLine:
+def _line(
+    link: Link, status: LinkStatus | None, rate: SuccessRate | None, say: Language, *, meters: int
+) -> LinkLine:
     shown = link_shown(status, enabled=link.enabled, say=say)
     failures = rate.failures if rate else {}
     return LinkLine(

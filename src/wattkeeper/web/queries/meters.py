@@ -63,7 +63,9 @@ class FoundMeters:
     after: str | None
 
 
-def find(services: Services, wanted: MeterFilter, *, after: str | None = None, limit: int = PAGE) -> FoundMeters:
+def find(
+    services: Services, wanted: MeterFilter, *, after: str | None = None, limit: int = PAGE
+) -> FoundMeters:
     """A page of meters."""
     states = meter_states(services)
     with services.database.read() as session:
@@ -87,7 +89,12 @@ def find(services: Services, wanted: MeterFilter, *, after: str | None = None, l
 
 
 def _of_state(
-    fetch: Callable[..., MeterPage], states: dict[int, MeterState], state: str, *, after: str | None, limit: int
+    fetch: Callable[..., MeterPage],
+    states: dict[int, MeterState],
+    state: str,
+    *,
+    after: str | None,
+    limit: int,
 ) -> FoundMeters:
     """The registry does not know who is silent, so its pages are looked through until one page's worth is found."""
     chosen: list[MeterRow] = []
@@ -110,7 +117,9 @@ def presence_of(row: MeterRow, states: dict[int, MeterState]) -> str:
 
 def meter_states(services: Services) -> dict[int, MeterState]:
     """What the collector knows of each meter, by id; nothing when none runs."""
-    return {state.meter_id: state for state in services.collector.meter_states()} if services.collector else {}
+    return (
+        {state.meter_id: state for state in services.collector.meter_states()} if services.collector else {}
+    )
 
 
 def lines(services: Services, found: FoundMeters, say: Language) -> list[MeterLine]:
@@ -245,7 +254,9 @@ def _installation_lines(registry: Registry, installed: Sequence[InstalledMeter])
     ]
 
 
-def points_with_meters(registry: Registry, point_ids: Sequence[int], now: datetime) -> dict[int, tuple[int, str]]:
+def points_with_meters(
+    registry: Registry, point_ids: Sequence[int], now: datetime
+) -> dict[int, tuple[int, str]]:
     """The meter that hangs at each point now: its id and address."""
     installed = registry.installations(point_ids=point_ids, period=TimeRange(now, None))
     return {

@@ -14,7 +14,7 @@ from wattkeeper.registry.models import Account, AccountKind
 from wattkeeper.registry.repository import Registry
 from wattkeeper.web.language import Language
 from wattkeeper.web.problems import BadRequest
-from wattkeeper.web.queries.states import Level, N_, bill_shown
+from wattkeeper.web.queries.states import N_, Level, bill_shown
 from wattkeeper.web.services import Services
 
 if TYPE_CHECKING:
@@ -95,10 +95,16 @@ class FoundAccounts:
     after: str | None
 
 
-def find_accounts(services: Services, *, search: str = "", after: str | None = None, limit: int = PAGE) -> FoundAccounts:
+def find_accounts(
+    services: Services, *, search: str = "", after: str | None = None, limit: int = PAGE
+) -> FoundAccounts:
     """Accounts by code whose code, name or customer contains the search."""
     with services.database.read() as session:
-        found = [account for account in Registry(session).accounts() if _matches(session, account, search.casefold())]
+        found = [
+            account
+            for account in Registry(session).accounts()
+            if _matches(session, account, search.casefold())
+        ]
     rest = [account for account in found if after is None or account.code > after]
     page = tuple(rest[:limit])
     return FoundAccounts(page, len(found), page[-1].code if len(rest) > limit else None)
@@ -112,7 +118,7 @@ def _matches(session: "Session", account: Account, wanted: str) -> bool:
 
 def account_lines(services: Services, accounts: Sequence[Account], say: Language) -> list[AccountLine]:
     """The accounts with their tariff and what they owe now."""
-    names = {tariff.code: say.choose(tariff.zh, tariff.en) for tariff in services.billing.tariffs()}
+    names = {tariff.code: say.choose(tariff.name_zh, tariff.name_en) for tariff in services.billing.tariffs()}
     now = services.clock()
 
     def tariff_of(account_id: int) -> str | None:

@@ -17,7 +17,7 @@ from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.registry.repository import Registry
 from wattkeeper.web.language import Language
 from wattkeeper.web.queries.curves import IMPORT
-from wattkeeper.web.queries.links import Health, LinkLine, health_today, link_lines
+from wattkeeper.web.queries.links import LinkLine, health_today, link_lines
 from wattkeeper.web.queries.meters import meter_states
 from wattkeeper.web.queries.periods import named_period
 from wattkeeper.web.queries.states import Level
@@ -100,7 +100,9 @@ def energies(services: Services, zone: ZoneInfo) -> Energies:
     now = services.clock()
     days = _energy_by_day(services, named_period("last-month", zone=zone, now=now).start, now, zone)
     today = now.astimezone(zone).date()
-    this_month = {day: energy for day, energy in days.items() if (day.year, day.month) == (today.year, today.month)}
+    this_month = {
+        day: energy for day, energy in days.items() if (day.year, day.month) == (today.year, today.month)
+    }
     before = {day: energy for day, energy in days.items() if day < today.replace(day=1)}
     return Energies(
         today=days.get(today),
@@ -166,7 +168,13 @@ def _meter_tasks(services: Services, silent: list[MeterState], say: Language) ->
         for state in sorted(silent, key=lambda state: (state.since is None, state.since)):
             address = registry.get_meter(state.meter_id).address
             what = say.text("Meter %(address)s is silent", address=address)
-            yield Task("bad", what, state.last_failure or "", f"/meters/{state.meter_id}", state.last_success_at or state.since)
+            yield Task(
+                "bad",
+                what,
+                state.last_failure or "",
+                f"/meters/{state.meter_id}",
+                state.last_success_at or state.since,
+            )
 
 
 def _change(sums: Energies, say: Language) -> str:

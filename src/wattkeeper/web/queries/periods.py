@@ -27,7 +27,9 @@ _NAMED: Final[Mapping[str, Callable[[date, ZoneInfo], TimeRange]]] = {
     "yesterday": lambda day, zone: TimeRange.day(day - _DAY, zone),
     "month": _month_of,
     "last-month": _month_before,
-    "year": lambda day, zone: TimeRange(start_of_day(date(day.year, 1, 1), zone), start_of_day(date(day.year + 1, 1, 1), zone)),
+    "year": lambda day, zone: TimeRange(
+        start_of_day(date(day.year, 1, 1), zone), start_of_day(date(day.year + 1, 1, 1), zone)
+    ),
 }
 
 
@@ -40,12 +42,19 @@ def named_period(name: str, *, zone: ZoneInfo, now: datetime) -> TimeRange:
         first = today - _DAY * (int(found[1]) - 1)
         return TimeRange(start_of_day(first, zone), start_of_day(today + _DAY, zone))
     raise BadRequest(
-        f"There is no period called {name!r}.", hint=f"Use {', '.join(_NAMED)}, last-N-days, or start and end."
+        f"There is no period called {name!r}.",
+        hint=f"Use {', '.join(_NAMED)}, last-N-days, or start and end.",
     )
 
 
 def asked_period(
-    *, period: str | None, start: datetime | None, end: datetime | None, zone: ZoneInfo, now: datetime, default: str
+    *,
+    period: str | None,
+    start: datetime | None,
+    end: datetime | None,
+    zone: ZoneInfo,
+    now: datetime,
+    default: str,
 ) -> TimeRange:
     """The period an address asks for: a name, or start and end."""
     if start is None and end is None:

@@ -17,6 +17,8 @@ def ready_to_read(services: Services) -> CollectorLike:
     return services.collector
 
 
-async def read_now(services: Services, meter_id: int, quantities: Sequence[str] | None = None) -> Sequence[LiveReading]:
+async def read_now(
+    services: Services, meter_id: int, quantities: Sequence[str] | None = None
+) -> Sequence[LiveReading]:
     """Ask the meter ahead of the queue."""
     return await ready_to_read(services).read_now(meter_id, quantities or None)

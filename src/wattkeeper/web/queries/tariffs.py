@@ -18,7 +18,11 @@ INNER: Final = 27
 FIGURES: Final = 54
 DAY_MINUTES: Final = 1440
 ALL_MONTHS: Final = frozenset(range(1, 13))
-KINDS: Final = {DayKind.WORKDAY: N_("workdays"), DayKind.WEEKEND: N_("weekends"), DayKind.HOLIDAY: N_("holidays")}
+KINDS: Final = {
+    DayKind.WORKDAY: N_("workdays"),
+    DayKind.WEEKEND: N_("weekends"),
+    DayKind.HOLIDAY: N_("holidays"),
+}
 _TONES: Final = {"尖": "sharp", "峰": "peak", "平": "flat", "深": "deep_valley", "谷": "valley"}
 
 
@@ -78,7 +82,7 @@ def tariff_view(tariff: Tariff, say: Language) -> TariffView:
     """A tariff for its page."""
     return TariffView(
         code=tariff.code,
-        name=say.choose(tariff.zh, tariff.en),
+        name=say.choose(tariff.name_zh, tariff.name_en),
         currency=tariff.currency,
         source=tariff.source,
         verified=tariff.in_force != "unverified",
@@ -92,7 +96,9 @@ def _version(version: Version, say: Language) -> VersionView:
         valid_from=version.period.start,
         valid_to=version.period.end,
         clocks=tuple(_clock(rule, tou, say) for rule in tou.rules) if tou else (),
-        legend=tuple((tone_of(period.zh), say.choose(period.zh, period.en)) for period in tou.periods) if tou else (),
+        legend=tuple((tone_of(period.zh), say.choose(period.zh, period.en)) for period in tou.periods)
+        if tou
+        else (),
         prices=tuple(price for component in version.components for price in _prices(component, version, say)),
     )
 
@@ -103,7 +109,11 @@ def _prices(component: Component, version: Version, say: Language) -> Iterator[P
     for (tier, tou), price in component.prices:
         applies = [
             *([_tier(version.tiers, tier, say)] if tier and version.tiers else []),
-            *([say.choose(period.zh, period.en) for period in [version.tou.period(tou)]] if tou and version.tou else []),
+            *(
+                [say.choose(period.zh, period.en) for period in [version.tou.period(tou)]]
+                if tou and version.tou
+                else []
+            ),
         ]
         yield Price(label, ", ".join(applies) or say.text("everything"), price, unit)
 
@@ -134,7 +144,9 @@ def _clock(rule: DayRule, tou: Tou, say: Language) -> Clock:
         bands.append(Band(tone_of(period.zh), _ring(start, end), title))
     when = _when(rule, say)
     hours = tuple((hour, *_at(hour * 60, FIGURES)) for hour in range(0, 24, 3))
-    description = say.text("Clock of the periods, %(when)s: ", when=when) + ", ".join(band.title for band in bands)
+    description = say.text("Clock of the periods, %(when)s: ", when=when) + ", ".join(
+        band.title for band in bands
+    )
     return Clock(when, description, tuple(bands), hours)
 
 
@@ -167,7 +179,9 @@ def _ring(start: int, end: int) -> str:
     large = 1 if end - start > DAY_MINUTES // 2 else 0
     (x1, y1), (x2, y2) = _at(start, OUTER), _at(end, OUTER)
     (x3, y3), (x4, y4) = _at(end, INNER), _at(start, INNER)
-    return f"M{x1} {y1}A{OUTER} {OUTER} 0 {large} 1 {x2} {y2}L{x3} {y3}A{INNER} {INNER} 0 {large} 0 {x4} {y4}Z"
+    return (
+        f"M{x1} {y1}A{OUTER} {OUTER} 0 {large} 1 {x2} {y2}L{x3} {y3}A{INNER} {INNER} 0 {large} 0 {x4} {y4}Z"
+    )
 
 
 def _at(minute: int, radius: float) -> tuple[str, str]:

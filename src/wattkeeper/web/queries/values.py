@@ -76,7 +76,9 @@ def latest_of(store: "ReadingsStore", meter_id: int) -> list[Value]:
 def live_values(values: Iterable[Value]) -> list[Value]:
     """What moves: power first, then voltages, currents and the rest."""
     moving = [value for value in values if _kind(value.quantity) == "instantaneous"]
-    return sorted(moving, key=lambda value: (_FIRST.index(value.quantity) if value.quantity in _FIRST else len(_FIRST)))
+    return sorted(
+        moving, key=lambda value: _FIRST.index(value.quantity) if value.quantity in _FIRST else len(_FIRST)
+    )
 
 
 def register_values(values: Iterable[Value]) -> list[Value]:

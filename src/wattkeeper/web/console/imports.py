@@ -1,0 +1,115 @@
+"""Import from Excel or CSV: preview, then all or nothing."""
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, File, Form, Request, UploadFile
+from fastapi.responses import HTMLResponse
+from starlette.responses import Response
+
+from wattkeeper.registry.errors import RegistryError
+from wattkeeper.registry.import_columns import COLUMNS, column_of
+from wattkeeper.registry.importing import ExistingRows, ImportPreview, RowAction, template
+from wattkeeper.web.console.words import Notice
+from wattkeeper.web.language import Language
+from wattkeeper.web.pages import language_code, language_of, render, services_of
+from wattkeeper.web.queries import imports
+from wattkeeper.web.queries.imports import Uploads
+from wattkeeper.web.queries.states import N_
+
+router = APIRouter(include_in_schema=False)
+ROWS_SHOWN: Final = 200
+XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+ACTIONS: Final = {
+    RowAction.CREATE: ("ok", N_("new")),
+    RowAction.UPDATE: ("warn", N_("changed")),
+    RowAction.SKIP: ("idle", N_("left as it is")),
+}
+
+
+@router.get("/import", response_class=HTMLResponse)
+def import_page(request: Request) -> HTMLResponse:
+    """Where to begin: the template and its columns."""
+    return _page(request)
+
+
+@router.get("/import/template")
+def import_template(request: Request) -> Response:
+    """The template in the visitor's language."""
+    return template_response(language_code(request))
+
+
+def template_response(code: str) -> Response:
+    """The template as a download."""
+    headers = {"content-disposition": 'attachment; filename="wattkeeper-import.xlsx"'}
+    return Response(template("zh" if code == "zh" else "en"), media_type=XLSX, headers=headers)
+
+
+@router.post("/import/preview", response_class=HTMLResponse)
+def import_preview(
+    request: Request,
+    file: Annotated[UploadFile, File()],
+    existing: Annotated[ExistingRows, Form()] = ExistingRows.SKIP,
+) -> HTMLResponse:
+    """Every row and every error of the file; nothing is written."""
+    try:
+        upload = imports.checked(file.filename, file.file.read(imports.LARGEST_BYTES + 1), existing)
+        preview = imports.preview(services_of(request), upload)
+    except RegistryError as error:
+        return _page(request, notice=Notice.of(error), http_status=422)
+    token = "" if preview.errors or not preview.rows else _uploads(request).keep(upload)
+    return _page(request, preview=preview, name=upload.name, token=token)
+
+
+@router.post("/import/apply", response_class=HTMLResponse)
+def import_apply(request: Request, token: Annotated[str, Form(max_length=64)]) -> HTMLResponse:
+    """Write all rows of a previewed file."""
+    say = language_of(request)
+    upload = _uploads(request).take(token)
+    try:
+        done = imports.apply(services_of(request), upload)
+    except RegistryError as error:
+        return _page(request, notice=Notice.of(error), http_status=409)
+    created, changed = done.count(RowAction.CREATE), done.count(RowAction.UPDATE)
+    text = say.text(
+        "%(name)s is imported: %(new)s new rows, %(changed)s changed.",
+        name=upload.name,
+        new=created,
+        changed=changed,
+    )
+    return _page(request, notice=Notice("good", text))
+
+
+def _uploads(request: Request) -> Uploads:
+    uploads: Uploads = request.app.state.uploads
+    return uploads
+
+
+def _page(
+    request: Request,
+    *,
+    preview: ImportPreview | None = None,
+    name: str = "",
+    token: str = "",
+    notice: Notice | None = None,
+    http_status: int = 200,
+) -> HTMLResponse:
+    say = language_of(request)
+    return render(
+        request,
+        "import.html",
+        http_status=http_status,
+        columns=COLUMNS,
+        preview=preview,
+        name=name,
+        token=token,
+        notice=notice,
+        rows=preview.rows[:ROWS_SHOWN] if preview else (),
+        heading=lambda heading: _heading(heading, say),
+        actions={action: (level, say.text(text)) for action, (level, text) in ACTIONS.items()},
+    )
+
+
+def _heading(heading: str, say: Language) -> str:
+    """A column's heading in the visitor's language."""
+    column = column_of(heading)
+    return say.choose(column.zh, column.en) if column else heading
