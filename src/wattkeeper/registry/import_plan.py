@@ -35,6 +35,7 @@ from wattkeeper.registry.rules import checked_address, checked_code, checked_reg
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _FOREVER = datetime.max.replace(tzinfo=UTC)
 _Made = TypeVar("_Made")
+_NO_REWRITING = "What was is not rewritten by an import: leave the cell empty, or end this installation and begin another."
 
 
 class Planner:
@@ -124,6 +125,10 @@ class Planner:
             self._meters[key] = meter
             self._plan.meters.append(meter)
         elif self._update:
+            if meter.id in self._of_meter and values.get("shows", meter.shows) != meter.shows:
+                raise BadValue(
+                    "shows", f"Meter {meter.address} shows {meter.shows} values.", hint=_NO_REWRITING
+                )
             _change(
                 meter, values, ("model", "register_digits", "register_decimals", "shows", "max_current_a")
             )
@@ -173,15 +178,12 @@ class Planner:
             )
             self._points[code] = point
             self._plan.points.append(point)
-            new = True
-        else:
-            new = False
-            if self._update:
-                _change(point, values, ("interval_minutes", "rated_power_kw"))
-                _change(point, values, ("name", "kind"), prefix="point_")
+            self._plan.areas_of_points += [(point, area)] if area else []
+        elif self._update:
+            _change(point, values, ("interval_minutes", "rated_power_kw"))
+            _change(point, values, ("name", "kind"), prefix="point_")
+            self._plan.areas_of_points += [(point, area)] if area else []
         self._zones[id(point)] = ZoneInfo(site.zone)
-        if area is not None and (new or self._update):
-            self._plan.areas_of_points.append((point, area))
         _once(self._rows_of_points, point, values, field="point_code", what=f"metering point {code}")
         return point
 
@@ -224,24 +226,11 @@ class Planner:
     def _installation(self, values: dict[str, Any], point: MeteringPoint, meter: Meter) -> datetime:
         here, there = self._at_point.get(point.id), self._of_meter.get(meter.id)
         if here is not None and here.valid_to is None and here.meter_id == meter.id:
-            return _unchanged(here, values)
-        if here is not None and here.valid_to is None:
-            raise BadValue(
-                "point_code",
-                f"Metering point {point.code} has another meter.",
-                hint="Use the meter exchange, so that the last reading is kept.",
-            )
-        if there is not None and there.valid_to is None:
-            raise BadValue(
-                "address",
-                f"Meter {meter.address} is installed at another metering point.",
-                hint="Remove it there first.",
-            )
-        if "installed_at" not in values:
-            raise BadValue(
-                "installed_at", "A new installation needs its time.", hint="Write it like 2026-03-01 14:30."
-            )
-        installed_at = self._in_utc(values["installed_at"], point)
+            return self._unchanged(here, values, point)
+        _refuse_occupied(here, there, point=point, meter=meter)
+        installed_at = self._in_utc(
+            _needed(values, "installed_at", "A new installation needs its time."), point
+        )
         free_from = max((_end(row) for row in (here, there) if row is not None), default=_NEVER)
         if installed_at < free_from:
             raise BadValue(
@@ -249,13 +238,6 @@ class Planner:
                 f"The point or the meter was in use until {free_from:%Y-%m-%d %H:%M} UTC.",
                 hint="Give a later time.",
             )
-        first = values.get("first_register", Decimal(0))
-        try:
-            checked_register(
-                first, address=meter.address, digits=meter.register_digits, decimals=meter.register_decimals
-            )
-        except WattkeeperError as error:
-            raise BadValue("first_register", error.message, hint=error.hint) from None
         self._plan.installations.append(
             Installation(
                 point=point,
@@ -263,10 +245,28 @@ class Planner:
                 valid_from=installed_at,
                 ct_ratio=values.get("ct_ratio", Decimal(1)),
                 pt_ratio=values.get("pt_ratio", Decimal(1)),
-                first_register=first,
+                first_register=_first_register(values, meter),
             )
         )
         return installed_at
+
+    def _unchanged(self, found: Installation, values: dict[str, Any], point: MeteringPoint) -> datetime:
+        """When the meter was installed; an import may repeat that but not rewrite it, because bills rest on it.
+
+        A contradiction is an error even where existing rows are skipped: silence would pass it for the truth.
+        """
+        known = {
+            name: getattr(found, name).normalize() for name in ("ct_ratio", "pt_ratio", "first_register")
+        }
+        for column, value in known.items():
+            if values.get(column, value) != value:
+                raise BadValue(column, f"The meter was installed with {value:f} here.", hint=_NO_REWRITING)
+        if "installed_at" in values and self._in_utc(values["installed_at"], point) != found.valid_from:
+            was = found.valid_from.astimezone(self._zones[id(point)])
+            raise BadValue(
+                "installed_at", f"The meter was installed at {was:%Y-%m-%d %H:%M}.", hint=_NO_REWRITING
+            )
+        return found.valid_from
 
     def _account(self, values: dict[str, Any], point: MeteringPoint) -> None:
         if (code := values.get("account_code")) is None:
@@ -334,16 +334,30 @@ class Planner:
         return local.replace(tzinfo=self._zones[id(point)]).astimezone(UTC)
 
 
-def _unchanged(installation: Installation, values: dict[str, Any]) -> datetime:
-    """An import may repeat an installation but not rewrite it: bills rest on it."""
-    for column in ("ct_ratio", "pt_ratio", "first_register"):
-        if column in values and values[column] != getattr(installation, column):
-            raise BadValue(
-                column,
-                f"The meter was installed with {getattr(installation, column).normalize():f} here.",
-                hint="What was is not rewritten by an import: leave the cell empty, or end this installation and begin another.",
-            )
-    return installation.valid_from
+def _refuse_occupied(
+    here: Installation | None, there: Installation | None, *, point: MeteringPoint, meter: Meter
+) -> None:
+    if here is not None and here.valid_to is None:
+        raise BadValue(
+            "point_code",
+            f"Metering point {point.code} has another meter.",
+            hint="Use the meter exchange, so that the last reading is kept.",
+        )
+    if there is not None and there.valid_to is None:
+        raise BadValue(
+            "address",
+            f"Meter {meter.address} is installed at another metering point.",
+            hint="Remove it there first.",
+        )
+
+
+def _first_register(values: dict[str, Any], meter: Meter) -> Decimal:
+    value: Decimal = values.get("first_register", Decimal(0))
+    digits, decimals = meter.register_digits, meter.register_decimals
+    try:
+        return checked_register(value, address=meter.address, digits=digits, decimals=decimals)
+    except WattkeeperError as error:
+        raise BadValue("first_register", error.message, hint=error.hint) from None
 
 
 def _change(entity: Any, values: dict[str, Any], names: tuple[str, ...], *, prefix: str = "") -> None:

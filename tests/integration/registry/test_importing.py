@@ -53,7 +53,12 @@ def installed(town) -> None:
         assign_account(session, point_id=town.points[0], account_id=town.accounts[0], at=T0)
 
 
-INSTALLED = {"link_code": "BUS-1", "address": "000000000161", "point_code": "P-1"}
+INSTALLED = {
+    "link_code": "BUS-1",
+    "address": "000000000161",
+    "point_code": "P-1",
+    "installed_at": "2026-01-01 08:00",
+}
 
 
 def test_a_row_makes_everything_it_names(town):
@@ -148,6 +153,16 @@ def test_what_is_there_is_left_alone_or_brought_up_to_date_as_chosen(town, exist
         assert (meter.model, point.name, meter.register_digits, account.name) == expected
 
 
+def test_what_an_installed_meter_shows_is_not_changed_because_past_energy_rests_on_it(town):
+    installed(town)
+    (error,) = preview(town, INSTALLED | {"shows": "一次"}, existing=ExistingRows.UPDATE).errors
+    assert (error.row, error.column, error.message) == (
+        2,
+        "shows",
+        "Meter 000000000161 shows secondary values.",
+    )
+
+
 def test_an_empty_cell_leaves_a_value_as_it_is(town):
     installed(town)
     apply(town, INSTALLED | {"model": "M1", "rated_power_kw": "5"}, existing=ExistingRows.UPDATE)
@@ -200,6 +215,9 @@ def test_one_account_can_have_several_points(town):
         ),
         pytest.param(
             INSTALLED | {"ct_ratio": "50"}, "ct_ratio", "installed with 40 here", id="history_rewritten"
+        ),
+        pytest.param(
+            INSTALLED | {"installed_at": "2026-01-02"}, "installed_at", "at 2026-01-01 08:00", id="other_time"
         ),
         pytest.param({"register_digits": "0"}, "register_digits", "from 1 to 12", id="unreadable_cell"),
     ],
