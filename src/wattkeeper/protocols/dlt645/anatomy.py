@@ -8,6 +8,7 @@ from typing import NamedTuple
 from wattkeeper.protocols.dlt645 import edition1997
 from wattkeeper.protocols.dlt645.errors import BodyError, error_reasons
 from wattkeeper.protocols.dlt645.frames import Frame
+from wattkeeper.protocols.dlt645.freezes import is_whole_freeze
 from wattkeeper.protocols.dlt645.identifiers import Identifier, lookup
 from wattkeeper.protocols.dlt645.layouts import Value, layout_of
 from wattkeeper.protocols.dlt645.load_records import read_blocks
@@ -179,6 +180,8 @@ def dissect(frame: Frame) -> Anatomy:
     carries_values = kind in (_READS if frame.from_meter else _WRITES)
     if rest and identifier and carries_values:
         values, problem = _values(kind[0], identifier, rest)
+        if problem and (frame.has_more or seq):
+            problem = "a piece of a longer reply"
         pieces += _value_pieces(identifier, values, rest, problem)
         return Anatomy((*pieces, *seq), identifier, values, problem)
     if rest:
@@ -228,9 +231,9 @@ def _value_pieces(di: str, values: tuple[Value, ...], body: bytes, problem: str)
     if di.startswith("06"):
         for record, block in read_blocks(di, body):
             pieces += _record_head(block)
-            pieces += _walk(record.values, block, _RECORD_HEAD)
+            pieces += _walk(record.values, block, _RECORD_HEAD, grouped=True)
         return pieces
-    return _walk(values, body, 0)
+    return _walk(values, body, 0, grouped=is_whole_freeze(di))
 
 
 def _record_head(block: bytes) -> list[Piece]:
@@ -247,11 +250,11 @@ def _record_head(block: bytes) -> list[Piece]:
     ]
 
 
-def _walk(values: tuple[Value, ...], body: bytes, at: int) -> list[Piece]:
-    """Each value with its own size; AA before a value separates groups, what is left closes the data."""
+def _walk(values: tuple[Value, ...], body: bytes, at: int, *, grouped: bool) -> list[Piece]:
+    """Each value with its own size; between groups stands AA, what is left closes the data."""
     pieces = []
     for value in values:
-        while body[at] == _SEPARATOR:
+        while grouped and body[at] == _SEPARATOR:
             pieces.append(Piece(1, "separator", "end of group", "数据组结束", "AA"))
             at += 1
         size, en, zh = _described(value)

@@ -123,6 +123,8 @@ class Frame(NamedTuple):
             address = bytes.fromhex(self.address)[::-1]
         except ValueError:
             address = b""
+        if not 0 <= self.control <= 0xFF:  # noqa: PLR2004 - one byte
+            raise RequestError(f"{self.control} is not a control byte.")
         if len(address) != 6:  # noqa: PLR2004
             raise RequestError(f"{self.address!r} is not a frame address of 12 hexadecimal digits.")
         head = b"\x68%b\x68%c%c" % (address, self.control, len(self.body))
@@ -139,7 +141,7 @@ class Frame(NamedTuple):
         return _frame(bare, 0, len(bare))
 
     def __str__(self) -> str:
-        """A line for the log: `000000000161 < 91 00010000 12345678`."""
+        """A line for the log: `000000000161 < 91 [00 00 01 00 26 00 00 00]`."""
         arrow = "<" if self.from_meter else ">"
         body = self.body.hex(" ").upper()
         return f"{self.address} {arrow} {self.control:02X} [{body}]"

@@ -132,12 +132,13 @@ class ReadExchange(Exchange):
     def __init__(self, address: str, di: str, *, tail: bytes = b"") -> None:
         """`address`: 12 digits, AA pairs as wildcard; `di`: 8 hexadecimal digits."""
         self.di = di.upper()
-        super().__init__(requests.read(address, self.di, tail), subject=f"meter {address} reading {self.di}")
+        frame = requests.read(address, self.di, tail)
+        super().__init__(frame, subject=f"meter {address} reading {self.di}")
         self.address = address
         """Who is asked; after a wildcard read, who answered."""
         self.body = b""
         """The data of all frames, without identifier and SEQ."""
-        self._head = requests.identifier_bytes(self.di)
+        self._head = frame.body[:4]
         self._seq = 0
 
     @property

@@ -176,6 +176,16 @@ def test_a_status_word_is_explained_bit_by_bit():
     ]
 
 
+def test_an_aa_that_is_data_is_not_taken_for_a_separator():
+    ((size, label, value),) = parts_of("04000501", b"\xaa\x00")
+    assert (size, label, value[:6]) == (2, "running status word 1", "0x00AA")
+
+
+def test_a_piece_of_a_longer_reply_is_no_error():
+    found = explain(bytes.fromhex("6861010000000068B10C333334334444444444444444DC16")).as_json()
+    assert (found["more_follows"], found["value_error"]) == (True, "a piece of a longer reply")
+
+
 def test_a_relay_command_in_cipher_text_is_not_taken_for_a_plain_one():
     raw = Frame("000000000161", 0x1C, bytes.fromhex("9800000078563412") + bytes(20)).encode()
     assert explain(raw).anatomy.fields == {
@@ -183,7 +193,12 @@ def test_a_relay_command_in_cipher_text_is_not_taken_for_a_plain_one():
     }  # fmt: skip
 
 
-@given(st.sampled_from(sorted(TABLE_2007)), st.binary(max_size=120), st.sampled_from([0x91, 0x92, 0x14]))
+bodies = st.binary(max_size=120) | st.lists(st.sampled_from([0xAA, 0x00, 0xFF, 0x11, 0xE5]), max_size=16).map(
+    bytes
+)
+
+
+@given(st.sampled_from(sorted(TABLE_2007)), bodies, st.sampled_from([0x91, 0x92, 0x14]))
 def test_every_byte_of_any_data_is_explained(di, body, control):
     raw = Frame("000000000161", control, identifier_bytes(di) + body).encode()
     assert b"".join(part.octets for part in explain(raw).parts) == raw

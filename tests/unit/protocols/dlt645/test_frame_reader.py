@@ -193,6 +193,7 @@ def test_clean_noise_never_costs_a_frame():
     ("frame", "problem"),
     [
         (Frame("000000000161", 0x11, bytes(256)), "at most 255 data bytes"),
+        (Frame("000000000161", 0x111), "not a control byte"),
         (Frame("161", 0x11), "not a frame address"),
         (Frame("00000000016X", 0x11), "not a frame address"),
     ],
