@@ -21,7 +21,8 @@ from wattkeeper.readings.store import ReadingsStore
 from wattkeeper.registry.repository import Registry
 from wattkeeper.registry.service import assign_account, install_meter
 
-assert billing_models and readings_models  # the schema is that of the rooms imported
+assert billing_models  # the schema is that of the rooms imported
+assert readings_models
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 OCTOBER = TimeRange.month(2026, 10, SHANGHAI)
 NOVEMBER = TimeRange.month(2026, 11, SHANGHAI)
@@ -40,18 +41,47 @@ class Village:
     link: int
     customer: int
 
-    def account(self, code, *, kwh_per_hour="0.5", ratio=1, tariff="cn-single-price", hours=1464, skip=(), basis=Basis.INTERVALS, first="100"):
+    def account(
+        self,
+        code,
+        *,
+        kwh_per_hour="0.5",
+        ratio=1,
+        tariff="cn-single-price",
+        hours=1464,
+        skip=(),
+        basis=Basis.INTERVALS,
+        first="100",
+    ):
         """An account whose meter counted a steady load from 1 October; readings of the hours in `skip` are lost."""
         with self.database.write() as session:
             registry = Registry(session)
             meter = registry.add_meter(address=f"{len(code)}{code[1:]:0>11}", link_id=self.link).id
-            point = registry.add_point(site_id=self.site, code=f"P-{code}", name=f"{code}号表", interval_minutes=60).id
-            account = registry.add_account(
-                customer_id=self.customer, code=code, name=f"户{code}", opened_at=START, address="文三路 88 号"
+            point = registry.add_point(
+                site_id=self.site, code=f"P-{code}", name=f"{code}号表", interval_minutes=60
             ).id
-            install_meter(session, point_id=point, meter_id=meter, at=START, first_register=Decimal(first), ct_ratio=Decimal(ratio))
+            account = registry.add_account(
+                customer_id=self.customer,
+                code=code,
+                name=f"户{code}",
+                opened_at=START,
+                address="文三路 88 号",
+            ).id
+            install_meter(
+                session,
+                point_id=point,
+                meter_id=meter,
+                at=START,
+                first_register=Decimal(first),
+                ct_ratio=Decimal(ratio),
+            )
             assign_account(session, point_id=point, account_id=account, at=START)
-        self.read(meter, Decimal(first), Decimal(kwh_per_hour), [hour for hour in range(hours + 1) if hour not in skip])
+        self.read(
+            meter,
+            Decimal(first),
+            Decimal(kwh_per_hour),
+            [hour for hour in range(hours + 1) if hour not in skip],
+        )
         if tariff is not None:
             self.billing.assign_tariff(account, tariff_code=tariff, valid_from=START, now=NOW, basis=basis)
         return account
@@ -63,9 +93,22 @@ class Village:
             at = START + timedelta(hours=hour)
             days, rest = divmod(hour, 24)
             peak_hours = 13 * days + min(max(rest - 8, 0), 13)
-            for quantity, counted in (("active_energy_import", hour), ("active_energy_import_t2", peak_hours)):
+            for quantity, counted in (
+                ("active_energy_import", hour),
+                ("active_energy_import_t2", peak_hours),
+            ):
                 value = (first if quantity == "active_energy_import" else 0) + step * counted
-                rows.append({"meter_id": meter, "quantity": quantity, "read_at": at, "value": Decimal(value), "status": 0, "source": "meter", "exchange_id": hour + 1})
+                rows.append(
+                    {
+                        "meter_id": meter,
+                        "quantity": quantity,
+                        "read_at": at,
+                        "value": Decimal(value),
+                        "status": 0,
+                        "source": "meter",
+                        "exchange_id": hour + 1,
+                    }
+                )
         self.store.append_readings(pa.Table.from_pylist(rows, schema=READING_SCHEMA), NOW)
         IntervalService(self.database, self.store).derive_pending(NOW)
 

@@ -36,7 +36,11 @@ def test_a_bill_explains_itself(village, months, now):
     (line,) = bill.lines
     assert (line.quantity, line.price, line.amount) == (744, Decimal("0.626"), Decimal("465.74"))
     assert line.references[0].startswith("intervals P-A1 2026-09-30T16:00:00Z/2026-10-31T16:00:00Z sha256 ")
-    assert (bill.party.account_name, bill.party.customer_name, bill.party.site_name) == ("户A1", "王小明", "翠苑小区")
+    assert (bill.party.account_name, bill.party.customer_name, bill.party.site_name) == (
+        "户A1",
+        "王小明",
+        "翠苑小区",
+    )
     assert village.billing.bill_by_number("A1-20261001-1") == bill
     assert village.billing.balance(account) == yuan("465.74")
 
@@ -73,7 +77,9 @@ def test_registers_and_intervals_bill_the_same_hours(village, months, now, basis
 def test_a_tariff_change_in_mid_month_splits_the_bill_at_that_instant(village, months, now):
     account = village.account("A1", kwh_per_hour="1")
     half = months[0].start + timedelta(days=10)
-    village.billing.assign_tariff(account, tariff_code="cn-shanghai-residential-tou", valid_from=half, now=now)
+    village.billing.assign_tariff(
+        account, tariff_code="cn-shanghai-residential-tou", valid_from=half, now=now
+    )
     bill = village.billing.issue_bill(account, period=months[0], now=now)
     assert [(line.period.start, line.tou, line.quantity) for line in bill.lines] == [
         (months[0].start, None, 240),
@@ -135,7 +141,11 @@ def test_a_cancelled_bill_is_reversed_and_made_anew(village, months, now):
     account = village.account("A1")
     first = village.billing.issue_bill(account, period=months[0], now=now)
     reversal = village.billing.cancel_bill(first.id, reason="错抄", now=now)
-    assert (reversal.number, reversal.total, reversal.state) == ("A1-20261001-1-C", -first.total, BillState.CANCELLATION)
+    assert (reversal.number, reversal.total, reversal.state) == (
+        "A1-20261001-1-C",
+        -first.total,
+        BillState.CANCELLATION,
+    )
     assert [line.amount for line in reversal.lines] == [-line.amount for line in first.lines]
     assert village.billing.balance(account) == yuan("0.00")
     assert village.billing.bill(first.id).state is BillState.CANCELLED
@@ -162,13 +172,19 @@ def test_a_bill_recomputes_from_what_it_kept_whatever_was_corrected_since(villag
 def test_a_month_without_energy_is_billed_and_posts_nothing(village, months, now):
     account = village.account("A1", kwh_per_hour="0")
     bill = village.billing.issue_bill(account, period=months[0], now=now)
-    assert (bill.total, bill.state, village.billing.statement(account)) == (yuan("0.0000"), BillState.PAID, [])
+    assert (bill.total, bill.state, village.billing.statement(account)) == (
+        yuan("0.0000"),
+        BillState.PAID,
+        [],
+    )
 
 
 def test_payments_settle_the_oldest_bill_first_in_any_order(village, months, now):
     accounts = [village.account(code) for code in ("A1", "A2")]
     bills = [[village.billing.issue_bill(a, period=month, now=now) for month in months] for a in accounts]
-    for account, amounts in zip(accounts, [("100", "132.87", "50.01"), ("50.01", "132.87", "100")], strict=True):
+    for account, amounts in zip(
+        accounts, [("100", "132.87", "50.01"), ("50.01", "132.87", "100")], strict=True
+    ):
         for number, amount in enumerate(amounts):
             pay(village, account, amount, f"{account}-{number}", now)
     assert [village.billing.balance(account) for account in accounts] == [yuan("175.35")] * 2
@@ -221,15 +237,17 @@ def test_the_database_refuses_postings_that_do_not_balance(village, amounts, now
     with village.database.write() as session:
         ledger = Ledger(session)
         places = [ledger.receivable(account, "CNY"), ledger.own("revenue", "CNY")]
-    with pytest.raises(DBAPIError, match="add up to zero"), village.database.write() as session:
-        for place, amount in zip(places, amounts, strict=False):
-            session.execute(
-                text("INSERT INTO posting (transaction_id, ledger_account_id, amount) VALUES ('t', :place, :amount)"),
-                {"place": place, "amount": amount},
-            )
-        session.execute(text("INSERT INTO ledger_transaction VALUES ('t', 'payment', 'x', 0)"))
+    posting = text(
+        "INSERT INTO posting (transaction_id, ledger_account_id, amount) VALUES ('t', :place, :amount)"
+    )
+    rows = [{"place": place, "amount": amount} for place, amount in zip(places, amounts, strict=False)]
+    with pytest.raises(DBAPIError, match="add up to zero"), village.database.write() as session:  # noqa: PT012
+        session.execute(posting, rows)
+        session.execute(text("INSERT INTO ledger_transaction VALUES ('t', 'payment', 'x', 0)"))  # the seal
     with pytest.raises(UnbalancedTransaction), village.database.write() as session:
-        Ledger(session).post(dict(zip(places, map(Decimal, amounts), strict=False)), kind="payment", reference="x", at=now)
+        Ledger(session).post(
+            dict(zip(places, map(Decimal, amounts), strict=False)), kind="payment", reference="x", at=now
+        )
 
 
 def test_the_database_refuses_postings_without_a_transaction_and_late_ones(village, months, now):
@@ -249,5 +267,6 @@ def test_the_database_refuses_a_second_live_bill(village, months, now):
     copied = columns.replace("revision", "revision + 1").replace(" total,", " 0,")
     with pytest.raises(DBAPIError, match="live bill"), village.database.write() as session:
         session.execute(
-            text(f"INSERT INTO bill (number, {columns}) SELECT 'X', {copied} FROM bill WHERE id = :id"), {"id": bill.id}
+            text(f"INSERT INTO bill (number, {columns}) SELECT 'X', {copied} FROM bill WHERE id = :id"),
+            {"id": bill.id},
         )

@@ -14,7 +14,9 @@ from wattkeeper.registry.errors import NotFound
 def pay(village, now):
     def run(account, amount, key, *, currency="CNY", method=PaymentMethod.CASH):
         money = Money(Decimal(amount), currency)
-        return village.billing.record_payment(account, amount=money, method=method, key=key, cashier="李", now=now)
+        return village.billing.record_payment(
+            account, amount=money, method=method, key=key, cashier="李", now=now
+        )
 
     return run
 
@@ -35,7 +37,8 @@ def test_a_key_cannot_stand_for_two_payments(village, pay, changed):
 
 
 @pytest.mark.parametrize(
-    ("amount", "currency", "key"), [("0", "CNY", "k"), ("-1", "CNY", "k"), ("1.005", "CNY", "k"), ("1", "EUR", "k"), ("1", "CNY", "")]
+    ("amount", "currency", "key"),
+    [("0", "CNY", "k"), ("-1", "CNY", "k"), ("1.005", "CNY", "k"), ("1", "EUR", "k"), ("1", "CNY", "")],
 )
 def test_what_is_no_payment_is_refused(village, pay, amount, currency, key):
     account = village.account("A1", hours=1)

@@ -1,0 +1,128 @@
+"""A bill run bills every account once, whatever becomes of the process that works it."""
+
+import random
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from wattkeeper.billing.errors import BillingError
+from wattkeeper.readings.store import ReadingsStore
+
+RUNNER = Path(__file__).with_name("run_process.py")
+
+
+class Killed(BaseException):
+    """The process is gone: nothing catches this."""
+
+
+@pytest.fixture
+def dying_clock(now):
+    """A clock whose process dies when it is asked the n-th time."""
+
+    def make(calls, hours=0):
+        left = iter(range(calls))
+
+        def clock():
+            if next(left, None) is None:
+                raise Killed
+            return now + timedelta(hours=hours)
+
+        return clock
+
+    return make
+
+
+def billed(village, period):
+    return sorted(item.account_code for item in village.billing.bills(period=period, limit=500).items)
+
+
+def test_a_run_bills_every_account_and_lists_those_it_cannot(village, months, now):
+    for code in ("A1", "A2"):
+        village.account(code)
+    village.account("A3", tariff=None)
+    village.account("A4", skip=range(100, 105))
+    village.account("A5", hours=10)
+    run = village.billing.start_bill_run(months[0], now=now)
+    assert village.billing.start_bill_run(months[0], now=now) == run
+    view = village.billing.work_bill_run(owner="w", clock=lambda: now)
+    assert (view.job_id, view.state, view.progress, view.total) == (run, "finished", 5, 5)
+    assert (view.billed, view.estimated) == (3, 1)
+    assert [(item.account_code, item.reason) for item in view.exceptions] == [
+        ("A3", "no_tariff"),
+        ("A5", "missing_intervals"),
+    ]
+    assert billed(village, months[0]) == ["A1", "A2", "A4"]
+    assert village.billing.work_bill_run(owner="w", clock=lambda: now) is None
+
+
+def test_a_second_run_bills_what_the_first_could_not(village, months, now):
+    village.account("A1")
+    missing = village.account("A2", tariff=None)
+    village.billing.start_bill_run(months[0], now=now)
+    village.billing.work_bill_run(owner="w", clock=lambda: now)
+    village.billing.assign_tariff(missing, tariff_code="cn-single-price", valid_from=months[0].start, now=now)
+    village.billing.start_bill_run(months[0], now=now)
+    view = village.billing.work_bill_run(owner="w", clock=lambda: now)
+    assert (view.billed, view.exceptions) == (1, ())
+    assert billed(village, months[0]) == ["A1", "A2"]
+
+
+def test_a_run_of_some_accounts_leaves_the_others(village, months, now):
+    wanted = village.account("A1")
+    village.account("A2")
+    village.billing.start_bill_run(months[0], now=now, account_ids=[wanted])
+    assert village.billing.work_bill_run(owner="w", clock=lambda: now).total == 1
+    assert billed(village, months[0]) == ["A1"]
+
+
+def test_a_run_that_dies_goes_on_where_it_was(village, months, now, dying_clock):
+    for number in range(4):
+        village.account(f"A{number}")
+    run = village.billing.start_bill_run(months[0], now=now)
+    for attempt, calls in enumerate((2, 3)):
+        with pytest.raises(Killed):
+            village.billing.work_bill_run(owner="w", clock=dying_clock(calls, hours=attempt))
+    assert village.billing.bill_run(run).state == "running"
+    later = now + timedelta(hours=2)
+    view = village.billing.work_bill_run(owner="w", clock=lambda: later)
+    assert (view.state, view.progress, view.billed) == ("finished", 4, 4)
+    assert billed(village, months[0]) == ["A0", "A1", "A2", "A3"]
+
+
+def test_an_unknown_run_is_said_to_be_unknown(village):
+    with pytest.raises(BillingError, match="no bill run 5"):
+        village.billing.bill_run(5)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_killing_the_worker_at_any_moment_bills_no_account_twice_and_skips_none(
+    village, months, now, ledger_url, tmp_path
+):
+    codes = [f"A{number:02d}" for number in range(30)]
+    for code in codes:
+        village.account(code, hours=745)
+    run = village.billing.start_bill_run(months[0], now=now)
+    village.store.close()
+    chance = random.Random(1)
+    for attempt in range(100):
+        worker = subprocess.Popen(
+            [sys.executable, str(RUNNER), ledger_url, str(tmp_path / "readings"), str(attempt)],
+            stdout=subprocess.PIPE,
+        )
+        assert worker.stdout.readline() == b"working\n"
+        time.sleep(chance.uniform(0.05, 0.5))
+        worker.kill()
+        worker.wait()
+        worker.stdout.close()
+        if village.billing.bill_run(run).state == "finished":
+            break
+    assert attempt >= 1
+    assert billed(village, months[0]) == codes
+    assert village.billing.bill_run(run).billed == len(codes)
+    with ReadingsStore.open(tmp_path / "readings"):
+        assert all(village.billing.balance(account).amount > 0 for account in range(1, len(codes) + 1))
