@@ -21,7 +21,9 @@ from wattkeeper.kernel.money import Money
 from wattkeeper.readings.quantities import QUANTITIES
 
 CATALOGUES: Final = Path(__file__).parent / "locale"
+DEFAULT_ZONE: Final = ZoneInfo("Asia/Shanghai")
 Code = Literal["zh", "en"]
+Day = date
 Moment = datetime | date
 LOCALES: Final[Mapping[Code, str]] = {"zh": "zh_CN", "en": "en"}
 TAGS: Final[Mapping[Code, str]] = {"zh": "zh-CN", "en": "en"}
@@ -39,7 +41,7 @@ class Language:
     code: Code
     locale: Locale
     translations: Translations
-    zone: ZoneInfo = ZoneInfo("Asia/Shanghai")
+    zone: ZoneInfo
 
     @property
     def tag(self) -> str:
@@ -126,7 +128,7 @@ class Language:
         """Which of two given texts this language shows."""
         return (zh if self.code == "zh" else en) or zh or en or ""
 
-    def _civil(self, instant: Moment) -> date:
+    def _civil(self, instant: Moment) -> Day:
         return instant.astimezone(self.zone).date() if isinstance(instant, datetime) else instant
 
 
@@ -138,7 +140,7 @@ def language(code: Code) -> Language:
     compiled = BytesIO()
     write_mo(compiled, catalogue)
     compiled.seek(0)
-    return Language(code, Locale.parse(LOCALES[code]), Translations(compiled))
+    return Language(code, Locale.parse(LOCALES[code]), Translations(compiled), DEFAULT_ZONE)
 
 
 def preferred(accept_language: str, *, default: Code) -> Code:
@@ -150,4 +152,13 @@ def preferred(accept_language: str, *, default: Code) -> Code:
             wanted.append((-float(weight or 1), position, tag[:2].lower()))
         except ValueError:
             continue
-    return next((tag for _, _, tag in sorted(wanted) if tag in LOCALES), default)  # type: ignore[return-value]
+    return next((code for _, _, tag in sorted(wanted) if (code := known(tag))), default)
+
+
+def known(tag: str | None) -> Code | None:
+    """The code of a language we speak, None for any other."""
+    match tag:
+        case "zh" | "en":
+            return tag
+        case _:
+            return None

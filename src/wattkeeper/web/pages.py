@@ -13,11 +13,10 @@ from fastapi.responses import HTMLResponse
 
 from wattkeeper.registry.repository import Registry
 from wattkeeper.web.assets import Assets
-from wattkeeper.web.language import LOCALES, Code, Language, language, preferred
+from wattkeeper.web.language import DEFAULT_ZONE, LOCALES, Code, Language, known, language, preferred
 from wattkeeper.web.services import Services
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
-DEFAULT_ZONE: Final = ZoneInfo("Asia/Shanghai")
 YEAR_S: Final = 31_536_000
 THEMES: Final = frozenset({"light", "dark"})
 
@@ -56,8 +55,8 @@ def services_of(request: Request) -> Services:
 def language_code(request: Request) -> Code:
     """The visitor's language: the address says, else their cookie, else their browser, else the setting."""
     for asked in (request.query_params.get("lang"), request.cookies.get("lang")):
-        if asked == "zh" or asked == "en":  # noqa: PLR1714 (narrows the type)
-            return asked
+        if code := known(asked):
+            return code
     return preferred(request.headers.get("accept-language", ""), default=services_of(request).language)
 
 
@@ -80,7 +79,7 @@ def first_zone(services: Services) -> ZoneInfo:
 
 
 def with_query(request: Request, **changes: Any) -> str:
-    """This page's address with some parameters changed; None removes one."""
+    """The page's own address with some parameters changed; None removes one."""
     query = {key: value for key, value in request.query_params.items() if key != "lang"}
     query |= {key: str(value) for key, value in changes.items() if value is not None}
     for key in [key for key, value in changes.items() if value is None]:

@@ -95,11 +95,17 @@ async def _events(address: str, topics: str, enough) -> list[tuple[str, object]]
     return found
 
 
+async def _until(true):
+    """Poll for something that nobody announces, with a deadline."""
+    async with asyncio.timeout(10):
+        while not true():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
 async def _serving(town):
     server = build_server(create_application(town.services()), port=0)
     task = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
+    await _until(lambda: server.started)
     port = server.servers[0].sockets[0].getsockname()[1]
     return server, task, f"http://127.0.0.1:{port}"
 
@@ -109,8 +115,7 @@ async def test_a_stream_carries_what_its_pages_want_in_batches_and_ends_with_the
     listening = asyncio.create_task(
         _events(address, "tick,meter:1,traffic:north", lambda found: ("bye", {}) in found)
     )
-    while not town.hub.subscribers("traffic"):
-        await asyncio.sleep(0.01)
+    await _until(lambda: town.hub.subscribers("traffic"))
 
     def reading(meter):
         return LiveReading(

@@ -96,7 +96,7 @@ def list_accounts(
             name=account.name,
             kind=account.kind,
             balance=_money(services.billing.balance(account.id)),
-        )  # fmt: skip
+        )
         for account in found.accounts
     ]
     return schemas.Page(items=items, next=found.after, total=found.total)
@@ -167,16 +167,27 @@ def list_payments(request: Request, account_id: Id) -> list[schemas.PaymentItem]
 
 def _tariff(tariff: Tariff) -> schemas.TariffItem:
     return schemas.TariffItem(
-        code=tariff.code, name_zh=tariff.name_zh, name_en=tariff.name_en, currency=tariff.currency, source=tariff.source,
-        content_hash=tariff.content_hash, content=tariff.content,
-    )  # fmt: skip
+        code=tariff.code,
+        name_zh=tariff.name_zh,
+        name_en=tariff.name_en,
+        currency=tariff.currency,
+        source=tariff.source,
+        content_hash=tariff.content_hash,
+        content=tariff.content,
+    )
 
 
 def _payment(payment: PaymentView) -> schemas.PaymentItem:
     return schemas.PaymentItem(
-        id=payment.id, receipt=payment.receipt, account_id=payment.account_id, amount=_money(payment.amount),
-        method=payment.method, received_at=payment.received_at, cashier=payment.cashier, repeated=payment.repeated,
-    )  # fmt: skip
+        id=payment.id,
+        receipt=payment.receipt,
+        account_id=payment.account_id,
+        amount=_money(payment.amount),
+        method=payment.method,
+        received_at=payment.received_at,
+        cashier=payment.cashier,
+        repeated=payment.repeated,
+    )
 
 
 def _money(amount: Money) -> schemas.MoneyItem:
@@ -190,27 +201,52 @@ def _end(bill: BillSummary | BillView) -> datetime:
 
 def _bill(bill: BillSummary) -> schemas.BillItem:
     return schemas.BillItem(
-        id=bill.id, number=bill.number, account_id=bill.account_id, account_code=bill.account_code,
-        account_name=bill.account_name, start=bill.period.start, end=_end(bill), issued_at=bill.issued_at,
-        energy_kwh=bill.energy_kwh, total=_money(bill.total), state=bill.state, estimated=bill.estimated,
-    )  # fmt: skip
+        id=bill.id,
+        number=bill.number,
+        account_id=bill.account_id,
+        account_code=bill.account_code,
+        account_name=bill.account_name,
+        start=bill.period.start,
+        end=_end(bill),
+        issued_at=bill.issued_at,
+        energy_kwh=bill.energy_kwh,
+        total=_money(bill.total),
+        state=bill.state,
+        estimated=bill.estimated,
+    )
 
 
 def _detail(bill: BillView) -> schemas.BillDetail:
     return schemas.BillDetail(
-        id=bill.id, number=bill.number, account_id=bill.account_id, account_code=bill.party.account_code,
-        account_name=bill.party.account_name, start=bill.period.start, end=_end(bill), issued_at=bill.issued_at,
-        energy_kwh=bill.energy_kwh, total=_money(bill.total), state=bill.state, estimated=bill.estimated,
-        tariff_code=bill.tariff_code, due_at=bill.due_at, previous_balance=_money(bill.previous_balance),
+        id=bill.id,
+        number=bill.number,
+        account_id=bill.account_id,
+        account_code=bill.party.account_code,
+        account_name=bill.party.account_name,
+        start=bill.period.start,
+        end=_end(bill),
+        issued_at=bill.issued_at,
+        energy_kwh=bill.energy_kwh,
+        total=_money(bill.total),
+        state=bill.state,
+        estimated=bill.estimated,
+        tariff_code=bill.tariff_code,
+        due_at=bill.due_at,
+        previous_balance=_money(bill.previous_balance),
         lines=[schemas.BillLineItem.model_validate(line) for line in bill.lines],
         readings=[_reading(row) for row in bill.readings],
-    )  # fmt: skip
+    )
 
 
 def _reading(row: ReadingRow) -> schemas.BillReadingItem:
     return schemas.BillReadingItem(
-        point_code=row.point_code, meter_address=row.meter_address, quantity=row.quantity, start=row.start, end=row.end,
+        point_code=row.point_code,
+        meter_address=row.meter_address,
+        quantity=row.quantity,
+        start=row.start,
+        end=row.end,
         start_exchange_id=None if row.start_exchange_id is None else str(row.start_exchange_id),
         end_exchange_id=None if row.end_exchange_id is None else str(row.end_exchange_id),
-        ratio=row.ratio, energy_kwh=row.energy_kwh,
-    )  # fmt: skip
+        ratio=row.ratio,
+        energy_kwh=row.energy_kwh,
+    )

@@ -31,6 +31,7 @@ Period = Annotated[
 )
 def point_curve(
     request: Request,
+    *,
     point_id: Annotated[int, Path(ge=1, le=2**53)],
     period: Period = None,
     start: datetime | None = None,
@@ -49,6 +50,7 @@ def point_curve(
 @router.get("/load-curve", responses=documented(400, 422), summary="Energy of all points together")
 def total_curve(
     request: Request,
+    *,
     period: Period = None,
     start: datetime | None = None,
     end: datetime | None = None,

@@ -23,6 +23,7 @@ MOST_READINGS = 10_000
 @router.get("/meters", responses=documented(400, 422), summary="List meters")
 def list_meters(
     request: Request,
+    *,
     search: Annotated[
         str, Query(max_length=100, description="Part of address, point, account or customer.")
     ] = "",
@@ -45,10 +46,19 @@ def list_meters(
 
 def _item(row: MeterRow, state: str) -> schemas.MeterItem:
     return schemas.MeterItem(
-        id=row.meter_id, address=row.address, protocol=row.protocol, model=row.model, enabled=row.enabled,
-        link=row.link_code, point_id=row.point_id, point_code=row.point_code, point_name=row.point_name,
-        area=row.area_name, account_code=row.account_code, state=state,
-    )  # fmt: skip
+        id=row.meter_id,
+        address=row.address,
+        protocol=row.protocol,
+        model=row.model,
+        enabled=row.enabled,
+        link=row.link_code,
+        point_id=row.point_id,
+        point_code=row.point_code,
+        point_name=row.point_name,
+        area=row.area_name,
+        account_code=row.account_code,
+        state=state,
+    )
 
 
 @router.get("/meters/{meter_id}", responses=documented(404), summary="One meter")
@@ -81,7 +91,7 @@ def latest_values(request: Request, meter_id: Id) -> list[schemas.ValueItem]:
             source=value.source,
             status=value.status,
             exchange_id=_text(value.exchange_id),
-        )  # fmt: skip
+        )
         for value in values.latest_of(services.store, meter_id)
     ]
 
@@ -90,6 +100,7 @@ def latest_values(request: Request, meter_id: Id) -> list[schemas.ValueItem]:
 def readings(
     request: Request,
     meter_id: Id,
+    *,
     quantity: Annotated[str, Query(max_length=80)] = "active_energy_import",
     period: Annotated[str | None, Query(max_length=20, examples=["today", "last-7-days"])] = None,
     start: datetime | None = None,
@@ -115,7 +126,7 @@ def readings(
             status=value.status,
             source=value.source,
             exchange_id=_text(value.exchange_id),
-        )  # fmt: skip
+        )
         for value in values.values_of(table)
     ]
 
@@ -134,7 +145,7 @@ async def read_now(
             unit=item.unit,
             read_at=item.read_at,
             exchange_id=_text(item.exchange_id),
-        )  # fmt: skip
+        )
         for item in found
     ]
 

@@ -69,6 +69,7 @@ def bill_document(
 def pay_bill(
     request: Request,
     bill_id: Id,
+    *,
     amount: Annotated[str, Form(max_length=20)],
     method: Annotated[str, Form(pattern="^(cash|card)$")],
     cashier: Annotated[str, Form(min_length=1, max_length=100)],
@@ -244,9 +245,15 @@ def _account(services: Services, account_id: int, say: Language) -> tuple[Accoun
         held = [item for item in registry.points_of_account(account_id) if item.period.contains(now)]
         meters = points_with_meters(registry, [item.point_id for item in held], now)
     view = AccountView(
-        account.id, account.code, account.name, account.address, say.text(money.KINDS[account.kind]),
-        customer.name, customer.phone, account.opened_at,
-    )  # fmt: skip
+        account.id,
+        account.code,
+        account.name,
+        account.address,
+        say.text(money.KINDS[account.kind]),
+        customer.name,
+        customer.phone,
+        account.opened_at,
+    )
     return view, [
         PointView(
             item.point_code, item.point_name, item.period.start, *meters.get(item.point_id, (None, None))

@@ -35,8 +35,12 @@ Id = Annotated[int, Path(ge=1, le=2**53)]
 DAY: Final = timedelta(days=1)
 SPANS: Final = {"day": N_("1 day"), "week": N_("7 days"), "month": N_("Month")}
 STATES: Final = {
-    "answering": N_("answering"), "failing": N_("failing"), "silent": N_("silent"), "unknown": N_("not asked yet"), "disabled": N_("disabled"),
-}  # fmt: skip
+    "answering": N_("answering"),
+    "failing": N_("failing"),
+    "silent": N_("silent"),
+    "unknown": N_("not asked yet"),
+    "disabled": N_("disabled"),
+}
 EXCHANGES_SHOWN: Final = 8
 EXPORT_PAGE: Final = 500
 EXPORT_HEAD: Final = (
@@ -53,6 +57,7 @@ FORMULA_STARTS: Final = frozenset("=+-@\t\r")
 
 
 def asked_filter(
+    *,
     search: Annotated[str, Query(max_length=100)] = "",
     link: Annotated[str, Query(max_length=64)] = "",
     area: Annotated[str, Query(pattern=r"^[0-9]{0,15}$")] = "",
@@ -196,6 +201,7 @@ class CurveView:
 def meter_page(
     request: Request,
     meter_id: Id,
+    *,
     span: Annotated[str, Query(pattern="^(day|week|month)$")] = "day",
     at: date | None = None,
     compare: bool = False,

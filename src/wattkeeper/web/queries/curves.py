@@ -57,7 +57,7 @@ class Curve:
     @property
     def known(self) -> npt.NDArray[np.bool_]:
         """Where there is an energy."""
-        return self.state != _MISSING
+        return np.not_equal(self.state, _MISSING)
 
     @property
     def total_kwh(self) -> Decimal | None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
 
 from wattkeeper.collection.values import MeterState, Presence
 from wattkeeper.kernel.timerange import TimeRange
@@ -197,14 +197,22 @@ def identity(services: Services, meter_id: int) -> tuple[MeterIdentity, list[Ins
         link = registry.get_link(meter.link_id)
         own = registry.installations(meter_ids=[meter_id])
         current = next((item for item in own if item.period.contains(now)), None)
-        base = dict(
-            id=meter.id, address=meter.address, protocol=PROTOCOLS.get(meter.protocol, meter.protocol), model=meter.model,
-            enabled=meter.enabled, register_digits=meter.register_digits, register_decimals=meter.register_decimals,
-            shows=meter.shows.value, link_code=link.code, link_name=link.name,
-        )  # fmt: skip
+        base = functools.partial(
+            MeterIdentity,
+            id=meter.id,
+            address=meter.address,
+            protocol=PROTOCOLS.get(meter.protocol, meter.protocol),
+            model=meter.model,
+            enabled=meter.enabled,
+            register_digits=meter.register_digits,
+            register_decimals=meter.register_decimals,
+            shows=meter.shows.value,
+            link_code=link.code,
+            link_name=link.name,
+        )
         if current is None:
-            return MeterIdentity(**base), _installation_lines(registry, own)
-        return MeterIdentity(**base, **_place(registry, current, now)), _installation_lines(
+            return base(), _installation_lines(registry, own)
+        return base(**_place(registry, current, now)), _installation_lines(
             registry, _merged(own, registry.installations(point_ids=[current.point_id]))
         )
 
@@ -212,7 +220,7 @@ def identity(services: Services, meter_id: int) -> tuple[MeterIdentity, list[Ins
 PROTOCOLS: Final = {"dlt645-2007": "DL/T 645-2007", "dlt645-1997": "DL/T 645-1997"}
 
 
-def _place(registry: Registry, current: InstalledMeter, now: datetime) -> dict[str, object]:
+def _place(registry: Registry, current: InstalledMeter, now: datetime) -> dict[str, Any]:
     point = registry.get_point(current.point_id)
     site = registry.get_site(point.site_id)
     area = registry.get_area(point.area_id) if point.area_id else None
