@@ -33,6 +33,41 @@ _CATALOGUE_SCHEMA = "wattkeeper_readings"
 _INLINED_ROWS = 100
 
 
+# What DuckDB's words mean. None of ours repeats them: they hold the connection string, password included.
+_STORIES: tuple[tuple[str, type[ReadingsError], str, str], ...] = (
+    (
+        r"No space left|[Dd]isk full",
+        StoreFull,
+        "The disk under the readings store {place} is full; the batch was not stored.",
+        "Free some space; nothing stored before is lost, and the batch may be given again.",
+    ),
+    (
+        r"only supports versions|newer (version|DuckDB)|version number \d+, but",
+        StoreTooNew,
+        "The readings store {place} was written by a newer version of Wattkeeper.",
+        "Install that version again, or restore the copy made before the update.",
+    ),
+    (
+        r"not a valid DuckDB database|Corrupt",
+        StoreDamaged,
+        "The catalogue of the readings store {place} cannot be read: it is damaged or no catalogue.",
+        "Restore it from the last copy; the Parquet files beside it are untouched.",
+    ),
+    (
+        r"has been invalidated",
+        StoreUnavailable,
+        "The readings store {place} stopped after an error of its disk or catalogue; nothing stored is lost.",
+        "Start again once the disk has room and the catalogue answers.",
+    ),
+    (
+        r"IO Error.*([Uu]nable to connect|Permission denied)",
+        StoreUnavailable,
+        "The readings store {place} cannot be opened: its catalogue or folder refuses us.",
+        "Check that the server runs, and that this user may read and write there.",
+    ),
+)
+
+
 class Guard(Protocol):
     """What keeps two writers of one store apart."""
 
@@ -150,7 +185,8 @@ class PostgresGuard:
             )
         except (pg8000.exceptions.InterfaceError, pg8000.exceptions.DatabaseError, OSError) as error:
             raise StoreUnavailable(
-                f"The PostgreSQL catalogue of the readings store at {self._url.render_as_string()} does not answer: {error}.",
+                f"The PostgreSQL catalogue of the readings store at {self._url.render_as_string()} does not answer: "
+                f"{_words(error)}.",
                 hint="Check that the server runs and that the URL, user and password are right.",
             ) from error
 
@@ -164,7 +200,9 @@ class Lake:
         shared = attach.startswith("ducklake:postgres:")
         self.metadata = f"__ducklake_metadata_lake.{_CATALOGUE_SCHEMA if shared else 'main'}"
         """Where the catalogue's own tables are, as SQL."""
-        self._options = f", METADATA_SCHEMA {_quoted(_CATALOGUE_SCHEMA)}" if shared else ""
+        # Files are named relative to the data path, so a store that was moved or restored elsewhere opens there.
+        self._options = ", OVERRIDE_DATA_PATH true"
+        self._options += f", METADATA_SCHEMA {_quoted(_CATALOGUE_SCHEMA)}" if shared else ""
         self._extensions = (
             "duckdb_extension_ducklake",
             *(["duckdb_extension_postgres_scanner"] if shared else []),
@@ -176,6 +214,7 @@ class Lake:
     @classmethod
     def embedded(cls, folder: Path) -> "Lake":
         """A folder with a local DuckDB catalogue and Parquet beside it; one process owns it."""
+        folder = folder.resolve()
         data_path = folder / "parquet"
         try:
             data_path.mkdir(parents=True, exist_ok=True)
@@ -191,6 +230,7 @@ class Lake:
     def shared(cls, url: str, data_path: Path) -> "Lake":
         """A catalogue in PostgreSQL and Parquet in a folder that every writer sees."""
         parsed = make_url(url)
+        data_path = data_path.resolve()
         data_path.mkdir(parents=True, exist_ok=True)
         guard = PostgresGuard(parsed)
         with guard.writing():  # of several first openers, one creates the catalogue
@@ -258,30 +298,12 @@ class Lake:
 
     def _known(self, error: duckdb.Error) -> ReadingsError | None:
         text = str(error)
-        if "Conflicting lock" in text or "Could not set lock" in text or "already attached" in text:
+        if re.search(r"Conflicting lock|Could not set lock|already attached", text):
             owner = re.search(r"PID (\d+)", text)
             return StoreBusy(self.place, int(owner.group(1)) if owner else os.getpid())
-        if "No space left" in text or "disk full" in text.lower():
-            return StoreFull(
-                f"The disk under the readings store {self.place} is full; the batch was not stored.",
-                hint="Free some space; nothing stored before is lost, and the batch may be given again.",
-            )
-        if "only supports versions" in text or re.search(
-            r"newer (version|DuckDB)|version number \d+, but", text
-        ):
-            return StoreTooNew(
-                f"The readings store {self.place} was written by a newer version of Wattkeeper.",
-                hint="Install that version again, or restore the copy made before the update.",
-            )
-        if "not a valid DuckDB database" in text or "Corrupt" in text:
-            return StoreDamaged(
-                f"The catalogue of the readings store {self.place} cannot be read: it is damaged or no catalogue.",
-                hint="Restore it from the last copy; the Parquet files beside it are untouched.",
-            )
-        if isinstance(error, duckdb.IOException) and ("connect" in text or "Permission" in text):
-            return StoreUnavailable(
-                f"The readings store {self.place} cannot be opened: {text.splitlines()[0]}"
-            )
+        for pattern, kind, message, hint in _STORIES:
+            if re.search(pattern, text):
+                return kind(message.format(place=self.place), hint=hint)
         return None
 
 
@@ -292,6 +314,12 @@ def _extension_file(package: str) -> Path:
     assert spec.submodule_search_locations is not None
     folder = Path(spec.submodule_search_locations[0]) / "extensions" / f"v{duckdb.__version__}"
     return next(folder.glob("*.duckdb_extension"))
+
+
+def _words(error: Exception) -> str:
+    """What PostgreSQL said; pg8000 gives its fields as a mapping."""
+    said = error.args[0] if error.args else ""
+    return str(said.get("M", said) if isinstance(said, dict) else said or error)
 
 
 def _quoted(text: str) -> str:

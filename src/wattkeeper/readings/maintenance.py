@@ -57,7 +57,7 @@ class Maintenance:
             ]
             if not self._checkpointed():
                 postponed.append("latest")
-            self._tidy(now, keep_snapshots)
+            postponed += self._tidy(now, keep_snapshots)
             after, size = self._files()
             return Maintained(
                 ran=True, files_before=before, files_after=after, bytes_after=size, postponed=tuple(postponed)
@@ -81,8 +81,13 @@ class Maintenance:
         return steps
 
     def _did(self, statement: str) -> bool:
+        with self._lake.guard.writing():
+            return self._passed(statement)
+
+    def _passed(self, statement: str) -> bool:
+        """Whether a step went through; a conflict leaves it to the next run."""
         try:
-            with self._lake.guard.writing(), self._lake.reading() as cursor:
+            with self._lake.reading() as cursor:
                 cursor.execute(statement)
         except duckdb.TransactionException:
             return False
@@ -94,14 +99,19 @@ class Maintenance:
             return True
         return False
 
-    def _tidy(self, now: datetime, keep_snapshots: timedelta) -> None:
-        """Forget old snapshots, then their files; whoever still reads an older state has ``keep_snapshots`` for it."""
+    def _tidy(self, now: datetime, keep_snapshots: timedelta) -> list[str]:
+        """Forget old snapshots, then their files; whoever reads an older state has ``keep_snapshots`` for it.
+
+        No row moves, so writers need not wait for files to be listed and deleted.
+        """
         expiry = instant(microseconds(now - keep_snapshots))
         orphans = instant(microseconds(now - _ORPHANS_AFTER))
-        with self._lake.reading() as cursor:
-            cursor.execute(f"CALL ducklake_expire_snapshots('lake', older_than => {expiry})")
-            cursor.execute(f"CALL ducklake_cleanup_old_files('lake', older_than => {expiry})")
-            cursor.execute(f"CALL ducklake_delete_orphaned_files('lake', older_than => {orphans})")
+        steps = {
+            "snapshots": f"CALL ducklake_expire_snapshots('lake', older_than => {expiry})",
+            "old files": f"CALL ducklake_cleanup_old_files('lake', older_than => {expiry})",
+            "orphans": f"CALL ducklake_delete_orphaned_files('lake', older_than => {orphans})",
+        }
+        return [name for name, statement in steps.items() if not self._passed(statement)]
 
     def _files(self) -> tuple[int, int]:
         with self._lake.reading() as cursor:

@@ -159,7 +159,7 @@ def _stage(cursor: duckdb.DuckDBPyConnection, table: VersionedTable, *, first: i
             FROM lake.{table.name} r SEMI JOIN batch ON {_equal_keys(table, "batch", "r")}
             WHERE {_slice(table, "r", first, last)}
         )
-        SELECT b.* EXCLUDE (level), b.level, c.recorded_at AS current_recorded_at,
+        SELECT b.*,
             CASE
                 WHEN b.place > 1 THEN 'within'
                 WHEN c.level IS NULL THEN 'new'

@@ -48,7 +48,8 @@ def test_a_full_disk_is_told_and_nothing_stored_is_lost(small_disk, batch):
         fill(filler)
         with pytest.raises(StoreFull, match="may be given again"):
             append_until_full(store, tick, start)
-    filler.unlink()
+        filler.unlink()
+        assert store.append_readings(tick(60), start).accepted == 200
     with ReadingsStore.open(small_disk) as store:
         kept = store.readings().num_rows // 200
         assert kept >= 1

@@ -398,3 +398,13 @@ def test_a_place_that_cannot_be_used_is_told(tmp_path):
         ReadingsStore.open(tmp_path / "file")
     with pytest.raises(StoreUnavailable, match="does not answer"):
         ReadingsStore.open("postgresql://nobody:secret@127.0.0.1:1/none", data_path=tmp_path / "data")
+
+
+def test_a_store_that_was_moved_opens_where_it_is_now(tmp_path, batch):
+    rows = [(m, T0, str(m)) for m in range(300)]
+    with ReadingsStore.open(tmp_path / "before") as store:
+        store.append_readings(batch(*rows), T0)
+    (tmp_path / "before").rename(tmp_path / "after")
+    with ReadingsStore.open(tmp_path / "after") as store:
+        assert store.append_readings(batch(*rows), T0).repeated == 300
+        assert not (tmp_path / "before").exists()
