@@ -80,7 +80,7 @@ class Demo:
         try:
             self._say("Starting the simulated neighbourhood ...")
             async with _neighbourhood() as world:
-                await asyncio.to_thread(_register, parts, world)
+                await asyncio.to_thread(_register, parts, world, self.period)
                 await self._serve(parts, world)
         finally:
             await asyncio.to_thread(parts.close)
@@ -161,7 +161,7 @@ async def _neighbourhood() -> AsyncIterator[dict[str, Any]]:
         await process.wait()
 
 
-def _register(parts: Parts, world: Mapping[str, Any]) -> None:
+def _register(parts: Parts, world: Mapping[str, Any], billed: TimeRange) -> None:
     """Enter the neighbourhood as master data on the first start; later only its links' new addresses."""
     with parts.database.write() as session:
         registry = Registry(session)
@@ -169,7 +169,7 @@ def _register(parts: Parts, world: Mapping[str, Any]) -> None:
             _move_links(registry, world)
         else:
             _register_world(session, world)
-    _assign_tariffs(parts)
+    _assign_tariffs(parts, valid_from=billed.start)
 
 
 def _move_links(registry: Registry, world: Mapping[str, Any]) -> None:
@@ -177,7 +177,13 @@ def _move_links(registry: Registry, world: Mapping[str, Any]) -> None:
     for described in world["links"]:
         link = registry.link_by_code(described["code"])
         if link is not None:
-            link.url = described["url"]
+            link.url = _url(described)
+
+
+def _url(described: Mapping[str, Any]) -> str:
+    """Its simulator is on this machine: a reply that is not there at once will not come."""
+    url: str = described["url"]
+    return f"{url}?timeout=0.5" if url.startswith("tcp:") else url
 
 
 def _register_world(session: Session, world: Mapping[str, Any]) -> None:
@@ -190,7 +196,7 @@ def _register_world(session: Session, world: Mapping[str, Any]) -> None:
     )
     numbers = itertools.count(1)
     for described in world["links"]:
-        link = registry.add_link(code=described["code"], name=described["name"], url=described["url"])
+        link = registry.add_link(code=described["code"], name=described["name"], url=_url(described))
         for meter in described["meters"]:
             _register_meter(
                 session,
@@ -202,19 +208,19 @@ def _register_world(session: Session, world: Mapping[str, Any]) -> None:
             )
 
 
-def _assign_tariffs(parts: Parts) -> None:
-    """Give each account without a tariff the one for its kind."""
+def _assign_tariffs(parts: Parts, *, valid_from: datetime) -> None:
+    """Give each account without a tariff the one for its kind, from the first month that is billed."""
     with parts.database.read() as session:
         registry = Registry(session)
         wanted = [
-            (account.id, account.opened_at, CUSTOMERS[registry.get_point(place.point_id).kind].tariff)
+            (account.id, CUSTOMERS[registry.get_point(place.point_id).kind].tariff)
             for account in registry.accounts()
             for place in registry.points_of_account(account.id)
         ]
-    for account_id, opened_at, tariff in wanted:
+    for account_id, tariff in wanted:
         if not parts.billing.assigned_tariffs(account_id):
             parts.billing.assign_tariff(
-                account_id, tariff_code=tariff, valid_from=opened_at, now=datetime.now(UTC)
+                account_id, tariff_code=tariff, valid_from=valid_from, now=datetime.now(UTC)
             )
 
 

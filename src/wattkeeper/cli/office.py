@@ -36,10 +36,6 @@ class NothingImported(WattkeeperError):
     """The file has wrong cells."""
 
 
-class BadMonth(WattkeeperError):
-    """A month that is none, or that has not ended."""
-
-
 class BillRunFailed(WattkeeperError):
     """A bill run came to a stop before its end."""
 
@@ -172,7 +168,9 @@ def bill(
     tariff: Annotated[
         str | None,
         typer.Option(
-            "--tariff", help="First give this tariff to every account that has none.", metavar="CODE"
+            "--tariff",
+            help="First give this tariff, from that month on, to every account that has none.",
+            metavar="CODE",
         ),
     ] = None,
     data_dir: DataDir = None,
@@ -197,7 +195,7 @@ def bill(
 
 def _bill_there(owner: Owner, month: str, tariff: str | None) -> dict[str, Any]:
     if tariff is not None:
-        ask(owner, "POST", "/tariff-assignments", json={"tariff": tariff})
+        ask(owner, "POST", "/tariff-assignments", json={"tariff": tariff, "month": month})
     run: dict[str, Any] = ask(owner, "POST", "/bill-runs", json={"month": month}).json()
     with _progress() as show:
         while run["state"] in {"waiting", "running"}:
@@ -217,11 +215,12 @@ def _bill_here(settings: Settings, month: str, tariff: str | None) -> dict[str, 
 
     now = datetime.now(UTC)
     with _parts(settings) as parts:
+        period = finished_month(month, parts.database, now=now)
         if tariff is not None:
-            parts.billing.assign_where_none(tariff, now=now)
+            parts.billing.assign_where_none(tariff, valid_from=period.start, now=now)
         while parts.intervals.derive_pending(now):
             pass
-        job_id = parts.billing.start_bill_run(finished_month(month, parts.database, now=now), now=now)
+        job_id = parts.billing.start_bill_run(period, now=now)
         parts.billing.work_bill_run(owner="command line", clock=lambda: datetime.now(UTC))
         return bill_run_answer(parts.billing.bill_run(job_id)).model_dump(mode="json")
 

@@ -20,9 +20,12 @@ router = APIRouter()
 
 
 class TariffWanted(BaseModel):
-    """A tariff for every account that has none."""
+    """A tariff for every account that has none, from the beginning of a month."""
 
     tariff: str = Field(max_length=64, examples=["cn-beijing-residential"])
+    month: str = Field(
+        pattern=r"^\d{4}-\d{2}$", examples=["2026-10"], description="The first civil month it is for."
+    )
 
 
 class TariffAssigned(BaseModel):
@@ -60,9 +63,10 @@ class BillRunAnswer(BaseModel):
     summary="Give a tariff to accounts without one",
 )
 def assign_tariff(request: Request, wanted: TariffWanted) -> TariffAssigned:
-    """From each account's opening on; accounts that have or had a tariff are left as they are."""
+    """Accounts that have or had a tariff are left as they are."""
     services = services_of(request)
-    given = services.billing.assign_where_none(wanted.tariff, now=services.clock())
+    month = civil_month(wanted.month, services.database)
+    given = services.billing.assign_where_none(wanted.tariff, valid_from=month.start, now=services.clock())
     return TariffAssigned(tariff=wanted.tariff, accounts=given)
 
 
@@ -89,12 +93,17 @@ def get_bill_run(request: Request, run_id: Annotated[int, Path(ge=1, le=2**53)])
 
 def finished_month(text: str, database: Database, *, now: datetime) -> TimeRange:
     """The month `text` in the first site's zone; BadRequest when it is none or has not ended at `now`."""
-    with database.read() as session:
-        zone = Registry(session).sites()[0].zone
-    period = month_of(text, ZoneInfo(zone))
+    period = civil_month(text, database)
     if period.end is None or period.end > now:
         raise BadRequest(f"{text} has not ended yet.", hint="Bill a month that is over.")
     return period
+
+
+def civil_month(text: str, database: Database) -> TimeRange:
+    """The month `text` in the first site's zone; BadRequest when it is none."""
+    with database.read() as session:
+        zone = Registry(session).sites()[0].zone
+    return month_of(text, ZoneInfo(zone))
 
 
 def bill_run_answer(run: BillRunView) -> BillRunAnswer:
