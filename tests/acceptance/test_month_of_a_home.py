@@ -99,7 +99,7 @@ async def collect(collector: Collector, meter_id: int, *, until: datetime) -> No
     await collector.start()
     try:
         async with asyncio.timeout(60):
-            while not await collected(collector, meter_id, until=until):
+            while not await collected(collector, meter_id, until=until):  # noqa: ASYNC110 - no event tells it
                 await asyncio.sleep(0.05)
     finally:
         await collector.stop()

@@ -83,6 +83,8 @@ class Backfill:
         loop = asyncio.get_running_loop()
         began = loop.time()
         result = await self._ask(known, request)
+        if result.failure is Failure.UNSUPPORTED:
+            return await self._nothing_there(known)  # some meters say so of a time they have no record of
         if result.failure is not None:
             return result
         self._learn_pace(loop.time() - began, asked=count)
@@ -93,50 +95,58 @@ class Backfill:
 
     async def _nothing_there(self, known: KnownMeter) -> Result:
         """No record from the start of a gap on: the meter forgot it, or slept through it, or has yet to write it."""
-        meter, gaps = known.meter, self._gaps[known.meter.meter_id]
+        gaps = self._gaps.get(known.meter.meter_id)
+        if gaps is None:  # the store was asked again meanwhile, and lacks nothing any more
+            return Result()
         if not gaps.asked_extremes:
-            extremes = []
-            for way in (known.driver.earliest, known.driver.latest):
-                result = await self._ask(known, way(meter.address, zone=meter.zone))
-                if result.failure is not None:
-                    return result
-                extremes.append(result.newest)
-            gaps.earliest, gaps.latest = extremes
-            gaps.asked_extremes = True
+            failed = await self._ask_extremes(known, gaps)
+            if failed is not None:
+                return failed
         start = gaps.ranges[0].start
         if gaps.earliest is not None and start < gaps.earliest:
             self._reached(known, gaps.earliest)
         elif gaps.latest is not None and start < gaps.latest:
             # A meter that was without power wrote nothing then, and answers only to stamps it has.
-            self._reached(known, start + meter.slot)
+            self._reached(known, start + known.meter.slot)
         else:
-            self.drop(meter.meter_id)
+            self.drop(known.meter.meter_id)
         return Result()
+
+    async def _ask_extremes(self, known: KnownMeter, gaps: _Gaps) -> Result | None:
+        """Learn the oldest and the newest record of a meter; the failure that kept us from it, or None."""
+        extremes = []
+        for way in (known.driver.earliest, known.driver.latest):
+            result = await self._ask(known, way(known.meter.address, zone=known.meter.zone))
+            if result.failure not in (None, Failure.UNSUPPORTED):
+                return result
+            extremes.append(result.newest)
+        gaps.earliest, gaps.latest = extremes
+        gaps.asked_extremes = True
+        return None
 
     async def _ask(self, known: KnownMeter, request: Request) -> Result:
         """Ask; a meter that fails is left alone until the store is asked again."""
         result = await self.reader.ask(known, request, attempts=_ATTEMPTS, announce=False)
-        if result.failure not in (None, Failure.LINK_DOWN):
+        if result.failure not in (None, Failure.LINK_DOWN, Failure.UNSUPPORTED):
             self.drop(known.meter.meter_id)
         return result
 
     def _reached(self, known: KnownMeter, instant: datetime) -> None:
         """All before `instant` is fetched or cannot be had."""
         meter_id = known.meter.meter_id
-        gaps = self._gaps[meter_id]
-        while gaps.ranges:
-            first = gaps.ranges[0]
-            assert first.end is not None
-            if instant < first.end:
-                gaps.ranges[0] = TimeRange(max(instant, first.start), first.end)
-                break
+        gaps = self._gaps.get(meter_id)
+        if gaps is None:
+            return
+        while gaps.ranges and instant >= gaps.ranges[0].closed_end:
             gaps.ranges.popleft()
-        if gaps.ranges:
-            heapq.heappush(self._order, (gaps.ranges[0].start, meter_id))
-            self._note(known, min(instant, gaps.ranges[0].start))
-        else:
+        if not gaps.ranges:
             self._note(known, gaps.until)
             self.drop(meter_id)
+            return
+        first = gaps.ranges[0]
+        gaps.ranges[0] = TimeRange(max(instant, first.start), first.end)
+        heapq.heappush(self._order, (gaps.ranges[0].start, meter_id))
+        self._note(known, gaps.ranges[0].start)
 
     def _note(self, known: KnownMeter, until: datetime) -> None:
         known.backfilled_until = until

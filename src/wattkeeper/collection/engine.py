@@ -115,10 +115,14 @@ class Collector:
             if fleet == self._fleet:
                 return
             before, self._fleet = self._fleet, fleet
-            await self._close_links(fleet)
-            for link in fleet.links.values():
-                if before.plans != fleet.plans or before.links.get(link.link_id) != link:
-                    self._open_or_change(link)
+            try:
+                await self._close_links(fleet)
+                for link in fleet.links.values():
+                    if before.plans != fleet.plans or before.links.get(link.link_id) != link:
+                        self._open_or_change(link)
+            except BaseException:
+                self._fleet = before  # so that the next look tries again
+                raise
             self._look_for_gaps.set()
 
     # -- what others ask for ----------------------------------------------------------------------------------------
@@ -138,7 +142,8 @@ class Collector:
         worker = None if known is None else self._workers.get(known.meter.link_id)
         if known is None or worker is None:
             raise UnknownMeter(
-                f"Meter {meter_id} is not read: it is not registered, or it or its link is disabled or cannot be used.",
+                f"Meter {meter_id} is not read: it is not registered, it or its link is disabled or cannot be used, "
+                "or no driver speaks its protocol.",
                 hint="Look at the meter's and the link's page; a change there takes effect within seconds.",
             )
         if quantities is None:
@@ -209,7 +214,7 @@ class Collector:
         }
         reading = {meter_id for link in fleet.links.values() for meter_id in link.meters}
         for gone in self._known.keys() - reading:
-            del self._known[gone]
+            self._memories[gone] = self._known.pop(gone).memory()
 
     def _open_or_change(self, link: LinkToCollect) -> None:
         zone = next((meter.zone for meter in link.meters.values()), ZoneInfo(self.options.zone))

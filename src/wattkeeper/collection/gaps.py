@@ -38,7 +38,7 @@ class GapFinder:
         now = self._records.now()
         by_slot: dict[timedelta, list[KnownMeter]] = {}
         for known in worker.profiled():
-            if known.health.may_be_asked(now):
+            if known.health.may_be_asked(now) and known.meter.meter_id not in worker.backfill:
                 by_slot.setdefault(known.meter.slot, []).append(known)
         for slot, group in by_slot.items():
             group.sort(key=lambda known: self._start(known, now))

@@ -21,6 +21,8 @@ class KnownMeter:
     backfilled_until: datetime | None = None
     clock_deviation: timedelta | None = None
     clock_read_at: datetime | None = None
+    clock_asked_at: datetime | None = None
+    """When it last answered a question for its clock, be it with nonsense."""
 
     @classmethod
     def remembered(cls, meter: MeterToCollect, *, driver: Driver, memory: Memory) -> "KnownMeter":
@@ -32,7 +34,12 @@ class KnownMeter:
             backfilled_until=memory.backfilled_until,
             clock_deviation=memory.clock_deviation,
             clock_read_at=memory.clock_read_at,
+            clock_asked_at=memory.clock_read_at,
         )
+
+    def memory(self) -> Memory:
+        """What is to be remembered of a meter that is not read for a while."""
+        return Memory(self.backfilled_until, self.clock_deviation, self.clock_read_at, dict(self.refused))
 
     def refusals(self, now: datetime, *, options: CollectorOptions) -> frozenset[str]:
         """The requests that are not worth sending now; a refusal from long ago counts no more."""
@@ -50,7 +57,9 @@ class KnownMeter:
 
     def wants_clock(self, now: datetime, *, options: CollectorOptions) -> bool:
         """Whether the meter's clock is to be looked at again."""
-        return self.clock_read_at is None or now - self.clock_read_at >= timedelta(hours=options.clock_hours)
+        return self.clock_asked_at is None or now - self.clock_asked_at >= timedelta(
+            hours=options.clock_hours
+        )
 
     def state(self) -> MeterState:
         """A snapshot for others."""

@@ -53,18 +53,15 @@ class DueQueue:
                 return read
         return None
 
-    def put_back(self, read: DueRead, *, not_before: datetime | None = None) -> None:
-        """Keep a read that failed: at the head when nobody is to blame, else behind the others after a pause."""
+    def put_back(self, read: DueRead, *, not_before: datetime) -> None:
+        """Keep a read that failed: it joins the end of the line after a pause, whoever is to blame."""
         waiting = self._reads.get(read.meter_id)
         if waiting is not None:  # it came due again while it was being read
             waiting.quantities |= read.quantities
             waiting.attempts = read.attempts
             return
         self._reads[read.meter_id] = read
-        if not_before is None:
-            self._line.appendleft(read.meter_id)
-        else:
-            heapq.heappush(self._parked, (not_before, read.meter_id))
+        heapq.heappush(self._parked, (not_before, read.meter_id))
 
     def drop(self, meter_id: int) -> None:
         """Forget a meter that is no longer read here."""

@@ -192,9 +192,11 @@ class Reader:
             known.refused[request.key] = at
             records.refusals.append((known.meter.meter_id, request.key, at))
             changed = True
+        if CLOCK in request.quantities and not result.silent:
+            known.clock_asked_at = at
         for value in result.measured:
             if value.quantity == CLOCK:
-                known.clock_deviation = _EPOCH + timedelta(seconds=float(value.value)) - at
+                known.clock_deviation = _EPOCH + timedelta(seconds=int(value.value)) - at
                 known.clock_read_at = at
                 records.clocks[known.meter.meter_id] = (known.clock_deviation, at)
                 changed = True

@@ -241,8 +241,8 @@ class LinkWorker:
             if result.failure is Failure.UNSUPPORTED:
                 waiting.extendleft(reversed(request.parts))
             if result.failure is Failure.LINK_DOWN:
-                self._due.put_back(read)
-                self._pause()
+                # Behind the others: a gateway that hangs up on one meter must not be asked for it again and again.
+                self._due.put_back(read, not_before=self._pause())
                 return
             if result.silent:
                 self._try_again(known, read)
@@ -274,11 +274,12 @@ class LinkWorker:
         refused = known.refusals(now, options=options)
         return known.driver.plan(known.meter.address, wanted, zone=known.meter.zone, refused=refused)
 
-    def _pause(self) -> None:
-        """The link is down: nobody on it can be asked until it may be opened again."""
+    def _pause(self) -> datetime:
+        """The link is down: nobody on it can be asked until it may be opened again, at the instant returned."""
         seconds = max(self.bus.retry_in, _SHORTEST_PAUSE)
         self._paused_until = self.clock.now() + timedelta(seconds=seconds)
         self.records.hub.publish("link", self.status())
+        return self._paused_until
 
     # -- a person waits ---------------------------------------------------------------------------------------------
 
@@ -338,7 +339,11 @@ class LinkWorker:
         if not known.health.may_be_asked(now) or known.driver.profile_key in refused:
             self.backfill.drop(meter_id)
             return True
-        result = await self.backfill.step(known)
+        try:
+            result = await self.backfill.step(known)
+        except Exception:
+            self.backfill.drop(meter_id)  # or it would come first again, for ever
+            raise
         if result.failure is Failure.LINK_DOWN:
             self._pause()
         return True

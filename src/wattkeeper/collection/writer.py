@@ -160,6 +160,9 @@ class ReadingWriter:
                 self._committing, self._gathering = self._gathering, _Batch()
                 self._full.clear()
             batch = self._committing
+            if not (batch.exchanges or batch.readings or batch.backfilled):
+                self._committing = None
+                return True
             try:
                 await asyncio.to_thread(self._commit, batch)
             except Exception as error:  # noqa: BLE001 - whatever it is, the readings are kept and it is said

@@ -165,9 +165,9 @@ def street():
 def until():
     """Wait for something to become true, with a deadline instead of a sleep."""
 
-    async def wait(condition: Callable[[], Any], *, timeout: float = 15.0) -> Any:
-        async with asyncio.timeout(timeout):
-            while not (value := condition()):
+    async def wait(condition: Callable[[], Any], *, seconds: float = 15.0) -> Any:
+        async with asyncio.timeout(seconds):
+            while not (value := condition()):  # noqa: ASYNC110 - conditions of all kinds, none with an event
                 await asyncio.sleep(0.01)
         return value
 

@@ -4,12 +4,13 @@ import asyncio
 import signal
 import sys
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
 from wattkeeper.collection.repository import CollectionRepository
+from wattkeeper.collection.values import Presence
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.readings.store import ReadingsStore
 from wattkeeper.registry.models import Link
@@ -181,3 +182,43 @@ async def test_killed_in_the_middle_it_loses_and_doubles_nothing(house, street, 
                 await filled(house, collector, until, FIRST)
             assert stamped(house, FIRST) == memory(world, FIRST, slots(house, days=2))
             assert len(house.values(FIRST)) == len(stamped(house, FIRST)) + 1  # and the polled one of now
+
+
+async def test_a_meter_that_refuses_times_it_has_no_record_of_still_tells_the_rest(
+    lasting_house, street, until
+):
+    house = lasting_house
+    with_load_record(house)
+    async with street(house.clock, link("A", FIRST), record_days=1) as world:
+        memory_of = world.meters[FIRST]._memory.read
+        first = house.clock.now() - timedelta(days=1)
+        refused = []
+
+        def read(di, tail, **now):
+            asked = datetime.strptime(tail[:0:-1].hex(), "%y%m%d%H%M") if di.endswith("01") else None  # noqa: DTZ007
+            if asked and asked < (first + timedelta(hours=8)).replace(tzinfo=None):
+                refused.append(asked)
+                return None
+            return memory_of(di, tail, **now)
+
+        world.meters[FIRST]._families["06"] = lambda di, tail: read(di, tail, now=world.meters[FIRST]._now())
+        house.register({"A": (world.url("A"), [FIRST])})
+        async with house.collecting(history_days=5) as collector:
+            await filled(house, collector, until, FIRST)
+        assert len(refused) == 1
+        # and the record of this moment, which was asked for to see whether there are newer ones
+        assert stamped(house, FIRST) == memory(world, FIRST, [*slots(house, days=1), house.clock.now()])
+
+
+async def test_a_meter_without_load_record_is_left_alone(lasting_house, street, until):
+    house = lasting_house
+    with_load_record(house)
+    async with street(house.clock, link("A", FIRST)) as world:
+        world.meters[FIRST]._families["06"] = lambda _di, _tail: None
+        house.register({"A": (world.url("A"), [FIRST])})
+        async with house.collecting(history_days=5) as collector:
+            await until(lambda: "06040002" in collector._known[house.meters[FIRST]].refused)
+            await until(lambda: collector.is_idle)
+            await collector.look_for_gaps()
+            assert collector.link_states()[0].backfilling == 0
+            assert collector.meter_state(house.meters[FIRST]).presence is Presence.ANSWERING

@@ -100,7 +100,7 @@ async def test_a_dead_meter_costs_the_31_others_on_its_bus_nothing(house, street
                 await until(lambda: worker.is_waiting)
             await collector.flush()
             state = collector.meter_state(house.meters[dead])
-            assert state is not None and state.presence is Presence.SILENT
+            assert state.presence is Presence.SILENT
             rates = collector.health(TimeRange(house.clock.now() - timedelta(hours=1), None))
             cost = next(rate for rate in rates if rate.meter_id == house.meters[dead])
             # 3 attempts within a minute until it is silent; then with the round 2, 4 and 8 minutes after the last.
@@ -144,7 +144,7 @@ async def test_a_meter_that_answers_for_another_is_recorded_and_not_believed(hou
     async with street(house.clock, link("A", meter(FIRST, stranger=1.0), SECOND)) as world:
         house.register({"A": (f"{world.url('A')}?timeout=0.1", [FIRST, SECOND])})
         async with house.collecting() as collector:
-            with pytest.raises(ReadFailed, match="no whole reply|no answer"):
+            with pytest.raises(ReadFailed, match="asked 3 times"):
                 await collector.read_now(house.meters[FIRST], ENERGY)
             await collector.flush()
             [rate] = collector.health(

@@ -19,19 +19,29 @@ def link(*addresses, **more):
     return {"code": "A", "meters": [{"address": address, "point": address} for address in addresses], **more}
 
 
+class Answering(asyncio.Protocol):
+    """Says something at once, and then answers whatever it hears by a function of the bytes."""
+
+    def __init__(self, answer, greeting):
+        self.answer = answer
+        self.greeting = greeting
+
+    def connection_made(self, transport):
+        self.transport = transport
+        transport.write(self.greeting)
+
+    def data_received(self, data):
+        self.transport.write(self.answer(data))
+
+
 @pytest.fixture
 async def server():
-    """A TCP server that answers whatever it hears by a function of the bytes; gives its URL."""
+    """A TCP server with its own idea of answers; gives its URL."""
     running = []
 
     async def serve(answer, *, greeting=b""):
-        async def talk(reader, writer):
-            writer.write(greeting)
-            while chunk := await reader.read(1000):
-                writer.write(answer(chunk))
-            writer.close()
-
-        running.append(await asyncio.start_server(talk, "127.0.0.1", 0))
+        loop = asyncio.get_running_loop()
+        running.append(await loop.create_server(lambda: Answering(answer, greeting), "127.0.0.1", 0))
         return f"tcp://127.0.0.1:{running[-1].sockets[0].getsockname()[1]}?timeout=0.05"
 
     yield serve

@@ -35,14 +35,6 @@ def test_a_read_that_failed_waits_for_its_pause_and_then_behind_the_others():
     assert taken(queue, LATER) == [(3, ["a"]), (1, ["a"])]
 
 
-def test_a_read_that_nobody_is_to_blame_for_keeps_the_head():
-    queue = DueQueue()
-    queue.add(1, ["a"])
-    queue.add(2, ["a"])
-    queue.put_back(queue.pop(NOW))
-    assert taken(queue) == [(1, ["a"]), (2, ["a"])]
-
-
 def test_what_came_due_during_the_read_is_not_queued_twice():
     queue = DueQueue()
     queue.add(1, ["a"])

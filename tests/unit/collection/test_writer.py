@@ -89,7 +89,7 @@ async def test_many_rows_are_committed_without_waiting(store, writer):
     writer.start()
     writer.add(exchange(), [reading(number) for number in range(3)])
     async with asyncio.timeout(5):
-        while not writer.committed:
+        while not writer.committed:  # noqa: ASYNC110 - a count has no event
             await asyncio.sleep(0.01)
     await writer.stop()
     assert store.log == [("exchanges", 1), ("readings", 3)]

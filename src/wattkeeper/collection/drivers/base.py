@@ -66,7 +66,7 @@ class Driver(Protocol):
 
     @property
     def profile_key(self) -> str:
-        """`Request.key` of every request for the load record."""
+        """`Request.key` of the request for the newest record: a meter that refuses it has no load record."""
         ...
 
     def supports(self, quantity: str) -> bool:

@@ -105,6 +105,8 @@ _QUANTITIES: Mapping[str, str] = MappingProxyType({di: key for key, di in IDENTI
 OCCURRED = "_occurred_at"
 PROFILE_CLASS = "0604"
 """Load record class 4: forward and reverse active, combined reactive 1 and 2 energy (appendix B)."""
+EARLIEST, FROM_TIME, LATEST = "0000", "0001", "0002"
+"""DI1 and DI0 of a load record: which of its records are asked for."""
 PROFILE_QUANTITIES = (
     "active_energy_import",
     "active_energy_export",
@@ -244,7 +246,6 @@ class ClockExchange:
 class LoadRecordRequest:
     """Some records of the load record, class 4 (energies)."""
 
-    key = PROFILE_CLASS
     quantities = PROFILE_QUANTITIES
     parts: Sequence[Request] = ()
 
@@ -252,7 +253,8 @@ class LoadRecordRequest:
         self, address: str, way: str, *, zone: ZoneInfo, start: datetime | None = None, count: int = 1
     ) -> None:
         stamp = None if start is None else stamp_to_ask(start, zone)
-        self.exchange = LoadRecordExchange(address, PROFILE_CLASS + way, start=stamp, count=count)
+        self.key = PROFILE_CLASS + way
+        self.exchange = LoadRecordExchange(address, self.key, start=stamp, count=count)
         self._zone = zone
 
     def measured(self, at: datetime) -> list[Measured]:  # noqa: ARG002 - the stamps are the meter's own
@@ -278,7 +280,7 @@ class Dlt645Driver:
 
     protocol: str = PROTOCOL
     errors: type[Exception] = Dlt645Error
-    profile_key: str = PROFILE_CLASS
+    profile_key: str = PROFILE_CLASS + LATEST
 
     def supports(self, quantity: str) -> bool:
         """Whether the standard has an identifier for this quantity."""
@@ -312,15 +314,15 @@ class Dlt645Driver:
 
     def profile(self, address: str, start: datetime, *, count: int, zone: ZoneInfo) -> Request:
         """The request for up to `count` (99 at most) records from `start` (aware UTC) on."""
-        return LoadRecordRequest(address, "0001", zone=zone, start=start, count=min(count, MOST_RECORDS))
+        return LoadRecordRequest(address, FROM_TIME, zone=zone, start=start, count=min(count, MOST_RECORDS))
 
     def earliest(self, address: str, *, zone: ZoneInfo) -> Request:
         """The request for the oldest record that the meter still has."""
-        return LoadRecordRequest(address, "0000", zone=zone)
+        return LoadRecordRequest(address, EARLIEST, zone=zone)
 
     def latest(self, address: str, *, zone: ZoneInfo) -> Request:
         """The request for the newest record."""
-        return LoadRecordRequest(address, "0002", zone=zone)
+        return LoadRecordRequest(address, LATEST, zone=zone)
 
     def is_refusal(self, error: Exception) -> bool:
         """Whether the meter answered with an error reply."""
