@@ -31,7 +31,13 @@ from wattkeeper.registry.models import (
     Site,
 )
 from wattkeeper.registry.periods import Periods
-from wattkeeper.registry.rules import checked_address, checked_code, checked_currency, checked_zone
+from wattkeeper.registry.rules import (
+    checked_address,
+    checked_code,
+    checked_currency,
+    checked_positive,
+    checked_zone,
+)
 from wattkeeper.registry.search import find_meters
 from wattkeeper.registry.values import AreaNode, MeterPage, MeterToRead, RegistryCounts
 
@@ -95,7 +101,7 @@ class Registry(Periods):
             register_digits=register_digits,
             register_decimals=register_decimals,
             shows=Shows(shows),
-            max_current_a=max_current_a,
+            max_current_a=checked_positive("max_current_a", max_current_a),
             enabled=enabled,
         )
         return self._added(meter, "meter", address)
@@ -119,7 +125,7 @@ class Registry(Periods):
             name=name,
             kind=PointKind(kind),
             interval_minutes=interval_minutes,
-            rated_power_kw=rated_power_kw,
+            rated_power_kw=checked_positive("rated_power_kw", rated_power_kw),
         )
         return self._added(point, "metering point", code)
 

@@ -8,6 +8,7 @@ from wattkeeper.registry.errors import BadValue, RegisterOutOfRange
 _DLT645_DIGITS = 12
 _STORED_DECIMALS = 4
 _CODE_LENGTH = 64
+_TOO_MUCH = 10**9
 
 
 def checked_code(kind: str, code: str) -> str:
@@ -69,8 +70,17 @@ def checked_register(value: Decimal, *, address: str, digits: int, decimals: int
 
 def checked_ratio(field: str, ratio: Decimal) -> Decimal:
     """A CT or PT ratio: primary over secondary, such as 40 for 200/5."""
-    if not ratio.is_finite() or ratio <= 0 or ratio != round(ratio, _STORED_DECIMALS):
+    if not ratio.is_finite() or not 0 < ratio < _TOO_MUCH or ratio != round(ratio, _STORED_DECIMALS):
         raise BadValue(
             field, f"A ratio of {ratio} is impossible.", hint="Give primary over secondary: 40 for 200/5 A."
         )
     return ratio
+
+
+def checked_positive(field: str, value: Decimal | None) -> Decimal | None:
+    """A rating above zero with at most 3 decimals, or none."""
+    if value is None or (value.is_finite() and 0 < value < _TOO_MUCH and value == round(value, 3)):
+        return value
+    raise BadValue(
+        field, f"A rating of {value} is impossible.", hint="Give a number above zero, like 7.5, or none."
+    )

@@ -241,10 +241,6 @@ def test_a_code_is_given_once(town, add, sentence):
             lambda r, t: r.add_point(site_id=t.site, code="X", name="", interval_minutes=7), id="odd_grid"
         ),
         pytest.param(
-            lambda r, t: r.add_point(site_id=t.site, code="X", name="", rated_power_kw=Decimal(0)),
-            id="no_power",
-        ),
-        pytest.param(
             lambda r, t: r.add_meter(address="0" * 12, link_id=t.link, register_digits=0), id="no_digits"
         ),
     ],

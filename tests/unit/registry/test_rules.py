@@ -9,6 +9,7 @@ from wattkeeper.registry.rules import (
     checked_address,
     checked_code,
     checked_currency,
+    checked_positive,
     checked_ratio,
     checked_register,
     checked_zone,
@@ -70,3 +71,15 @@ def test_what_is_right_comes_back():
 def test_a_register_is_bounded_by_the_digits_of_the_display():
     with pytest.raises(RegisterOutOfRange, match="Meter 000000000161 shows 4 digits and 2 decimals"):
         checked_register(Decimal(10000), address="000000000161", digits=4, decimals=2)
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "7.0005", "1E+12", "NaN"])
+def test_a_rating_is_above_zero(value):
+    with pytest.raises(BadValue, match="impossible"):
+        checked_positive("rated_power_kw", Decimal(value))
+
+
+def test_a_rating_may_be_unknown():
+    known = Decimal("7.5")
+    assert checked_positive("rated_power_kw", None) is None
+    assert checked_positive("rated_power_kw", known) == known
