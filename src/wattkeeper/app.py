@@ -17,6 +17,7 @@ from typing import Self
 import structlog
 
 from wattkeeper import __version__
+from wattkeeper.billing.library import TariffLibrary
 from wattkeeper.billing.service import BillingService
 from wattkeeper.collection.engine import Collector
 from wattkeeper.collection.values import CollectorOptions
@@ -70,6 +71,7 @@ class Parts:
             database = Database(settings.ledger)
             database.migrate()
             _ensure_site(database, settings)
+            library = TariffLibrary.open(settings.data_dir / "tariffs")
             store = _open_store(settings)
         except BaseException:
             lock.release()
@@ -80,7 +82,7 @@ class Parts:
             database=database,
             store=store,
             intervals=IntervalService(database, store),
-            billing=BillingService(database, store),
+            billing=BillingService(database, store, library=library),
         )
 
     def close(self) -> None:
