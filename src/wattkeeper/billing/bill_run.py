@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from wattkeeper.billing.errors import BillingError, BillingRefused
 from wattkeeper.billing.repository import BillingRepository
 from wattkeeper.billing.values import BillRunView
-from wattkeeper.kernel.errors import WattkeeperError
+from wattkeeper.kernel.calendars import CalendarYearUnknown
+from wattkeeper.kernel.database import DatabaseError
 from wattkeeper.kernel.jobs import ClaimedJob, JobLost, JobQueue, Step
 from wattkeeper.kernel.timerange import TimeRange
 
@@ -53,8 +54,8 @@ class BillRuns:
         try:
             while (stepped := self._step(job, clock())) is not None:
                 job = stepped
-        except JobLost:
-            raise
+        except (JobLost, DatabaseError):
+            raise  # the lease runs out, and the run goes on from its cursor
         except Exception as error:
             with self._database.write() as session:
                 self._jobs.fail(session, job, str(error))
@@ -99,9 +100,9 @@ class BillRuns:
                     "estimated": cursor["estimated"] + view.estimated,
                 }
                 return self._record(session, job, {**done, "after": account_id}, total, now)
-        except JobLost:
-            raise
-        except WattkeeperError as error:
+        except (BillingError, CalendarYearUnknown) as error:
+            if isinstance(error, BillingRefused) and error.reason == "stale":
+                return job
             with self._database.write() as session:
                 self._list(session, job.id, account_id, error)
                 return self._record(session, job, {**cursor, "after": account_id}, total, now)
@@ -112,7 +113,9 @@ class BillRuns:
         step = Step(cursor=cursor, progress=job.progress + 1, total=total)
         return self._jobs.step(session, job, step, now=now, lease=_LEASE)
 
-    def _list(self, session: Session, job_id: int, account_id: int, error: WattkeeperError) -> None:
+    def _list(
+        self, session: Session, job_id: int, account_id: int, error: BillingError | CalendarYearUnknown
+    ) -> None:
         """An account that is billed already is as it should be; every other reason goes on the list."""
         reason = error.reason if isinstance(error, BillingRefused) else "error"
         if reason != "already_billed":

@@ -38,6 +38,7 @@ class Counter:
         _refuse_bad(amount, key, currency)
         with self._database.write() as session:
             bills = BillingRepository(session)
+            bills.lock(account_id)
             if (known := bills.payment_by_key(key)) is not None:
                 if (known.account_id, known.amount, known.method) != (
                     account_id,

@@ -6,6 +6,7 @@ from decimal import Decimal
 from uuid import uuid4
 
 from sqlalchemy import func, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from wattkeeper.billing.errors import UnbalancedTransaction
@@ -83,7 +84,10 @@ class Ledger:
         known = self._session.scalar(select(LedgerAccount.id).where(LedgerAccount.code == code))
         if known is not None:
             return known
-        account = LedgerAccount(code=code, kind=kind, currency=currency, account_id=account_id)
-        self._session.add(account)
-        self._session.flush()
-        return account.id
+        # Two first postings at once on PostgreSQL: both want to open the account, and one of them does.
+        row = {"code": code, "kind": kind, "currency": currency, "account_id": account_id}
+        if self._session.get_bind().dialect.name == "postgresql":
+            self._session.execute(postgresql.insert(LedgerAccount).values(row).on_conflict_do_nothing())
+        else:
+            self._session.execute(sqlite.insert(LedgerAccount).values(row).on_conflict_do_nothing())
+        return self._session.scalars(select(LedgerAccount.id).where(LedgerAccount.code == code)).one()

@@ -11,12 +11,10 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 from wattkeeper.billing.models import LINE_DIGITS
 from wattkeeper.billing.rules import RuleText, fixed_rule, price_rule
-from wattkeeper.billing.tariff import Component, Kind, PartMonth, RoundAt, Tariff, Version
+from wattkeeper.billing.tariff import KWH_UNIT, Component, Kind, PartMonth, RoundAt, Rounding, Tariff, Version
 from wattkeeper.billing.values import Basis, Line
 from wattkeeper.kernel.timerange import TimeRange
 
-#: The smallest part of a kWh that is billed apart, that of the readings store.
-KWH_UNIT = Decimal("0.0001")
 _LINE_UNIT = Decimal(1).scaleb(-LINE_DIGITS)
 _MONTH_DAYS = Decimal(30)
 
@@ -57,17 +55,14 @@ def rate(
     each tier cycle, by the cycle's start; a cycle that is not named has used none.
     """
     running = dict(used_before)
-    lines: list[Line] = []
-    exact = Decimal(0)
-    for use in uses:
-        for line in _rate_use(tariff, use, in_force, running):
-            amount = line.price * line.quantity
-            exact += amount
-            lines.append(_with_amount(line, amount, tariff.version_at(use.period.start)))
-    for line, amount, version in _fixed(tariff, uses, in_force):
-        exact += amount
-        lines.append(_with_amount(line, amount, version))
-    return Rated(tuple(_numbered(lines)), _total(tariff, uses, lines, exact))
+    charges = [
+        (line, line.price * line.quantity, tariff.version_at(use.period.start).rounding)
+        for use in uses
+        for line in _rate_use(tariff, use, in_force, running)
+    ]
+    charges += [(line, amount, version.rounding) for line, amount, version in _fixed(tariff, uses, in_force)]
+    lines = [_with_amount(line, amount, rounding) for line, amount, rounding in charges]
+    return Rated(tuple(_numbered(lines)), _total(charges))
 
 
 def split_by_tier(used_before: Decimal, kwh: Decimal, limits: Sequence[Decimal]) -> list[Decimal]:
@@ -242,8 +237,7 @@ def _months(part: PartMonth, stretch: TimeRange, tariff: Tariff, in_force: TimeR
     return months, days
 
 
-def _with_amount(line: Line, amount: Decimal, version: Version) -> Line:
-    rounding = version.rounding
+def _with_amount(line: Line, amount: Decimal, rounding: Rounding) -> Line:
     shown = (
         rounding.apply(amount)
         if rounding.at is RoundAt.LINE
@@ -252,14 +246,14 @@ def _with_amount(line: Line, amount: Decimal, version: Version) -> Line:
     return replace(line, amount=shown)
 
 
-def _total(tariff: Tariff, uses: Sequence[Use], lines: Sequence[Line], exact: Decimal) -> Decimal:
-    """The sum; where the last version in force rounds the total, the sum of the exact amounts, rounded once."""
-    if not uses:
-        return Decimal(0)
-    rounding = tariff.version_at(uses[-1].period.start).rounding
-    if rounding.at is RoundAt.LINE:
-        return sum((line.amount for line in lines), Decimal(0))
-    return rounding.apply(exact)
+def _total(charges: Sequence[tuple[Line, Decimal, Rounding]]) -> Decimal:
+    """The sum: of rounded lines where lines are rounded, and of the other exact amounts, rounded once by the last."""
+    by_line = [rounding.apply(amount) for _, amount, rounding in charges if rounding.at is RoundAt.LINE]
+    by_total = [(amount, rounding) for _, amount, rounding in charges if rounding.at is RoundAt.TOTAL]
+    total = sum(by_line, Decimal(0))
+    if not by_total:
+        return total
+    return total + by_total[-1][1].apply(sum((amount for amount, _ in by_total), Decimal(0)))
 
 
 def _numbered(lines: Sequence[Line]) -> Iterator[Line]:

@@ -54,6 +54,10 @@ class BillingRepository:
         self._session.flush()
 
     # bills
+    def lock(self, account_id: int) -> None:
+        """Make other writers of this account's bills and payments wait; SQLite has one writer anyway."""
+        self._session.execute(select(Account.id).where(Account.id == account_id).with_for_update())
+
     def live_bills(self, account_id: int, period: TimeRange | None = None) -> list[Bill]:
         """Bills that are neither cancelled nor cancellations, oldest period first."""
         wanted = _live().where(Bill.account_id == account_id).order_by(Bill.period_start)

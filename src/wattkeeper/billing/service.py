@@ -116,14 +116,16 @@ class BillingService:
             added = bills.add_assignment(row)
             return AssignedTariff(added.id, account_id, tariff.code, period, basis)
 
-    def assign_where_none(self, tariff_code: str, *, now: datetime) -> int:
-        """Bill every account that never had a tariff by this one, from its opening on; returns how many."""
+    def assign_where_none(self, tariff_code: str, *, valid_from: datetime, now: datetime) -> int:
+        """Bill every account that never had a tariff by this one from an instant on; returns how many."""
         self._library.get(tariff_code)
         with self.database.read() as session:
-            accounts = [(account.id, account.opened_at) for account in Registry(session).accounts()]
-            without = [each for each in accounts if not BillingRepository(session).assignments(each[0])]
-        for account_id, opened_at in without:
-            self.assign_tariff(account_id, tariff_code=tariff_code, valid_from=opened_at, now=now)
+            bills = BillingRepository(session)
+            without = [
+                account.id for account in Registry(session).accounts() if not bills.assignments(account.id)
+            ]
+        for account_id in without:
+            self.assign_tariff(account_id, tariff_code=tariff_code, valid_from=valid_from, now=now)
         return len(without)
 
     def assigned_tariffs(self, account_id: int) -> list[AssignedTariff]:
@@ -156,6 +158,7 @@ class BillingService:
         with self.database.write() as session:
             bills = BillingRepository(session)
             bill = _found(bills.bill(bill_id), bill_id)
+            bills.lock(bill.account_id)
             if bill.cancels_id is not None or bills.cancellation_of(bill.id) is not None:
                 raise BillNotCancellable(
                     f"Bill {bill.number} is cancelled already, or is itself a cancellation.",
@@ -281,6 +284,7 @@ class BillingService:
         """Post a prepared bill in the caller's transaction, unless the account was billed since."""
         draft = prepared.draft
         bills = BillingRepository(session)
+        bills.lock(draft.account_id)
         if bills.newest_bill_id(draft.account_id) != prepared.newest_bill_id:
             raise BillingRefused(
                 f"Account {draft.party.account_code} was billed by someone else just now.",

@@ -18,6 +18,8 @@ from wattkeeper.kernel.calendars import DayKind
 from wattkeeper.kernel.timerange import TimeRange, start_of_day
 
 MONTHS_OF_YEAR = 12
+#: The smallest part of a kWh that is billed apart, that of the readings store.
+KWH_UNIT = Decimal("0.0001")
 
 
 class Kind(StrEnum):
@@ -117,7 +119,7 @@ class Tiers:
             return full
         within = cycle.intersection(in_force)
         months = MONTHS_OF_YEAR if within is None else len(within.months(zone))
-        return tuple(limit * months / MONTHS_OF_YEAR for limit in full)
+        return tuple((limit * months / MONTHS_OF_YEAR).quantize(KWH_UNIT, ROUND_HALF_UP) for limit in full)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from wattkeeper.billing.entries import Entry
 from wattkeeper.billing.tariff import (
+    KWH_UNIT,
     ROUNDING_MODES,
     Component,
     Cycle,
@@ -168,6 +169,8 @@ def _season(entry: Entry) -> SeasonLimits:
 
 def _rising(entry: Entry) -> tuple[Decimal, ...]:
     limits = tuple(item.decimal() for item in entry)
+    if any(limit != limit.quantize(KWH_UNIT) for limit in limits):
+        entry.refuse("a limit has more than 4 decimals.", "Write it in kWh, rounded.")
     if not limits or limits[0] <= 0 or any(a >= b for a, b in pairwise(limits)):
         entry.refuse(
             "limits must be above zero and rise.", "Write them from small to large, such as [2880, 4800]."

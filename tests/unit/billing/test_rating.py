@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wattkeeper.billing.rating import Use, rate, split_by_tier, spread
@@ -17,6 +17,7 @@ limits = st.lists(st.integers(1, 10_000), min_size=1, max_size=4, unique=True).m
 )
 
 
+@settings(deadline=None)
 @given(before=kwh, used=kwh, limits=limits)
 def test_tiers_neither_lose_nor_add_energy(before, used, limits):
     parts = split_by_tier(before, used, limits)
@@ -25,6 +26,7 @@ def test_tiers_neither_lose_nor_add_energy(before, used, limits):
     assert len(parts) == len(limits) + 1
 
 
+@settings(deadline=None)
 @given(before=kwh, first=kwh, second=kwh, limits=limits)
 def test_two_halves_fill_the_tiers_like_the_whole(before, first, second, limits):
     whole = split_by_tier(before, first + second, limits)
@@ -32,6 +34,7 @@ def test_two_halves_fill_the_tiers_like_the_whole(before, first, second, limits)
     assert [a + b for a, b in zip(*halves, strict=True)] == whole
 
 
+@settings(deadline=None)
 @given(tou=st.lists(kwh, min_size=1, max_size=4), before=kwh, limits=limits)
 def test_sharing_tiers_among_hours_keeps_both_sums(tou, before, limits):
     tiers = split_by_tier(before, sum(tou), limits)
@@ -41,6 +44,7 @@ def test_sharing_tiers_among_hours_keeps_both_sums(tou, before, limits):
     assert all(cell >= 0 for row in rows for cell in row)
 
 
+@settings(deadline=None)
 @given(first=kwh, second=kwh, before=kwh)
 def test_two_bills_equal_one_where_the_total_is_not_rounded_between(
     first, second, before, make_tariff, energy
@@ -59,6 +63,7 @@ def test_two_bills_equal_one_where_the_total_is_not_rounded_between(
     assert both.total == whole.total
 
 
+@settings(deadline=None)
 @given(used=kwh, before=kwh)
 def test_lines_add_up_to_the_total_where_lines_are_rounded(used, before, make_tariff, energy, surcharge):
     tariff = make_tariff(
@@ -155,3 +160,25 @@ def test_uses_keep_their_references_on_every_line(make_tariff, energy):
     tariff = make_tariff([energy("0.5")])
     use = replace(Use(TimeRange.month(2024, 1, tariff.zone), Decimal(1)), references=("reading 7",))
     assert rate(tariff, [use], in_force=tariff.period, used_before={}).lines[0].references == ("reading 7",)
+
+
+def test_limits_of_part_of_a_year_are_whole_units_of_energy(make_tariff, energy, bill):
+    tariff = make_tariff(
+        [energy("[0.5, 0.6]")], tiers="{cycle: year, part_cycle: months, limits: [100]}", start="2024-08-01"
+    )
+    rated = bill(tariff, 50, start=date(2024, 8, 1), end=date(2024, 9, 1))
+    assert [line.quantity for line in rated.lines] == [Decimal("41.6667"), Decimal("8.3333")]
+
+
+def test_versions_that_round_in_different_places_each_keep_their_own(make_tariff, energy):
+    later = f"""
+  - valid_from: 2024-01-16
+    rounding: {{at: total, digits: 2, mode: half_up}}
+    components:
+      - {energy("0.333")}
+      - {energy("0.333").replace("code: energy", "code: other")}
+"""
+    tariff = make_tariff([energy("0.333")], end="2024-01-16", more=later)
+    uses = [Use(segment, Decimal(1)) for segment in tariff.segments(TimeRange.month(2024, 1, tariff.zone))]
+    # 0.33 by the line, and 0.333 + 0.333 = 0.67 by the total
+    assert rate(tariff, uses, in_force=tariff.period, used_before={}).total == Decimal("1.00")

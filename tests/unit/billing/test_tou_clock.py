@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wattkeeper.billing.tou_clock import energy_by_tou, tou_pieces
@@ -80,6 +80,7 @@ def test_a_clock_without_day_kinds_never_asks_for_a_calendar_year(split):
     assert split(HALF_PAST_EIGHT, date(2099, 5, 6), minutes=60, calendar=Calendar.china()) == [12_500, 11_500]
 
 
+@settings(deadline=None)
 @given(
     units=st.lists(st.integers(0, 10**9), min_size=1, max_size=30),
     minutes=st.sampled_from([5, 10, 15, 30, 60]),
