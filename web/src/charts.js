@@ -144,6 +144,8 @@ async function option(element) {
   return () => (element.dataset.chart === 'heat' ? heat(element, words, now) : curve(element, words, now, before))
 }
 
+const sizes = new ResizeObserver(entries => entries.forEach(({ target }) => drawn.get(target)?.chart?.resize()))
+
 export async function draw(element) {
   const key = `${element.dataset.url} ${element.dataset.before ?? ''}`
   const known = drawn.get(element)
@@ -156,15 +158,14 @@ export async function draw(element) {
     const chart = init(element)
     chart.setOption(make())
     drawn.set(element, { key, chart, make })
+    sizes.observe(element)
   } catch (problem) {
     element.dataset.problem = problem.message
   }
 }
 
-const sizes = new ResizeObserver(entries => entries.forEach(({ target }) => drawn.get(target)?.chart?.resize()))
 new MutationObserver(() => {
   for (const [element, { chart, make }] of drawn) {
     if (!element.isConnected) { chart?.dispose(); drawn.delete(element) } else if (chart) chart.setOption(make(), true)
   }
 }).observe(root, { attributeFilter: ['data-bs-theme'] })
-document.querySelectorAll('[data-chart]').forEach(element => sizes.observe(element))

@@ -209,6 +209,15 @@ def test_an_import_is_previewed_and_written_whole(client, town):
     assert client.post("/import/apply", data={"token": token}).status_code == 400
 
 
+def test_a_new_installation_gets_its_site_before_its_meters(empty):
+    wrong = {"code": "main", "name": "滨江", "zone": "Asia/Nowhere", "currency": "CNY"}
+    assert "先建站点" in empty.get("/import").text
+    assert "notice bad" in empty.post("/import/site", data=wrong).text
+    right = empty.post("/import/site", data=wrong | {"zone": "Asia/Shanghai"}, follow_redirects=False)
+    assert (right.status_code, right.headers["location"]) == (303, "/import")
+    assert "/import/preview" in empty.get("/import").text
+
+
 def test_what_is_not_there_is_a_page_that_says_so(client):
     for path in (
         "/meters/99999",

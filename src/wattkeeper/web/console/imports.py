@@ -3,15 +3,17 @@
 from typing import Annotated, Final
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.responses import Response
 
 from wattkeeper.registry.errors import RegistryError
 from wattkeeper.registry.import_columns import COLUMNS, column_of
 from wattkeeper.registry.importing import ExistingRows, ImportPreview, RowAction, template
+from wattkeeper.registry.repository import Registry
 from wattkeeper.web.console.words import Notice
 from wattkeeper.web.language import Language
 from wattkeeper.web.pages import language_code, language_of, render, services_of
+from wattkeeper.web.problems import status_of
 from wattkeeper.web.queries import imports
 from wattkeeper.web.queries.imports import Uploads
 from wattkeeper.web.queries.states import N_
@@ -79,6 +81,23 @@ def import_apply(request: Request, token: Annotated[str, Form(max_length=64)]) -
     return _page(request, notice=Notice("good", text))
 
 
+@router.post("/import/site", response_class=HTMLResponse)
+def add_first_site(
+    request: Request,
+    code: Annotated[str, Form(max_length=64)],
+    name: Annotated[str, Form(max_length=200)],
+    zone: Annotated[str, Form(max_length=64)],
+    currency: Annotated[str, Form(max_length=3)],
+) -> Response:
+    """Add the site that imported meters belong to."""
+    try:
+        with services_of(request).database.write() as session:
+            Registry(session).add_site(code=code, name=name, zone=zone, currency=currency)
+    except RegistryError as error:
+        return _page(request, notice=Notice.of(error), http_status=status_of(error))
+    return RedirectResponse("/import", status_code=303)
+
+
 def _uploads(request: Request) -> Uploads:
     uploads: Uploads = request.app.state.uploads
     return uploads
@@ -94,10 +113,13 @@ def _page(
     http_status: int = 200,
 ) -> HTMLResponse:
     say = language_of(request)
+    with services_of(request).database.read() as session:
+        sites = Registry(session).sites()
     return render(
         request,
         "import.html",
         http_status=http_status,
+        sites=sites,
         columns=COLUMNS,
         preview=preview,
         name=name,
