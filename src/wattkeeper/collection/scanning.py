@@ -116,12 +116,15 @@ class _Search:
     async def run(self) -> dict[str, str]:
         """Address to protocol of all meters that answered."""
         self._say(f"{self._bus.url}: is one meter there?")
-        for question in (
-            ReadAddressExchange(),
-            ReadExchange(WILDCARD, _ENERGY),
-            Read1997(BROADCAST),
-        ):
-            answers = await self._ask(question)
+        questions: tuple[Callable[[], _Question], ...] = (
+            ReadAddressExchange,
+            lambda: ReadExchange(WILDCARD, _ENERGY),
+            lambda: Read1997(BROADCAST),
+        )
+        for question in questions:
+            answers = await self._ask(question())
+            if answers.crowd:  # or was it a crackle of the line? That does not come twice
+                answers = await self._ask(question())
             if answers.crowd:
                 self._say(f"{self._bus.url}: several meters answer at once")
                 found = await self._call_apart("")
@@ -151,7 +154,7 @@ class _Search:
                 found |= answers.meters
         return found
 
-    async def _ask(self, question: "ReadExchange | ReadAddressExchange | Read1997") -> _Answers:
+    async def _ask(self, question: "_Question") -> _Answers:
         """Everything that is heard after one question, until the line is quiet."""
         self._events, self._octets = [], 0
         self._heard.flush()
@@ -204,6 +207,9 @@ class Read1997:
     def restart(self) -> None:
         """Forget half a reply."""
         self._reader.flush()
+
+
+_Question = ReadAddressExchange | ReadExchange | Read1997
 
 
 def _say_nothing(_text: str) -> None:

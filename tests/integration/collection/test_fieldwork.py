@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from wattkeeper.collection import fieldwork
-from wattkeeper.collection.errors import BadAddress, ReadFailed, UnknownWord
+from wattkeeper.collection.errors import BadAddress, LineDisturbed, ReadFailed, UnknownWord
 from wattkeeper.links.errors import LinkUnavailable, NoReply
 from wattkeeper.protocols.dlt645.frames import Frame, FrameReader
 from wattkeeper.simulator.clock import FixedClock
@@ -75,6 +75,27 @@ async def test_the_speed_of_a_serial_line_is_found(street):
 
 async def test_nobody_there_is_an_empty_list(server):
     assert await fieldwork.scan(await server(lambda _: b"")) == []
+
+
+async def test_a_crackle_of_the_line_is_not_taken_for_a_crowd(street, server):
+    heard = []
+
+    def answer(chunk):
+        heard.append(chunk)
+        return (
+            b"\x00\x55"
+            if len(heard) == 1
+            else Frame("000000000161", 0x93, bytes.fromhex("610100000000")).encode()
+        )
+
+    [found] = await fieldwork.scan(await server(answer))
+    assert (found.address, len(heard)) == ("000000000161", 2)
+
+
+async def test_a_line_that_makes_noise_whatever_is_asked_ends_the_scan(server):
+    url = await server(lambda _: b"\x00\x55")
+    with pytest.raises(LineDisturbed, match="makes noise whatever is asked"):
+        await fieldwork.scan(f"{url}&baud=115200")
 
 
 async def test_a_meter_of_1997_is_found_and_told_apart(server):
