@@ -233,13 +233,17 @@ class Lake:
         data_path = data_path.resolve()
         data_path.mkdir(parents=True, exist_ok=True)
         guard = PostgresGuard(parsed)
-        with guard.writing():  # of several first openers, one creates the catalogue
-            return cls(
-                attach=f"ducklake:postgres:{_libpq(parsed)}",
-                data_path=data_path,
-                place=parsed.render_as_string(),
-                guard=guard,
-            )
+        try:
+            with guard.writing():  # of several first openers, one creates the catalogue
+                return cls(
+                    attach=f"ducklake:postgres:{_libpq(parsed)}",
+                    data_path=data_path,
+                    place=parsed.render_as_string(),
+                    guard=guard,
+                )
+        except BaseException:
+            guard.close()
+            raise
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A connection of its own for one use by one thread; close it after."""

@@ -4,7 +4,7 @@ Every step is one DuckLake transaction: a kill leaves the state before or after 
 writer are no part of any snapshot, and are deleted once they are a day old.
 
 A step that moves rows holds the writers' lock. DuckLake 1.0 does not see every conflict between moving rows and
-deleting them: rows superseded during a flush or merge came back (measured: 320 of 4,320 under three writers).
+deleting them: rows superseded during a flush or merge came back (measured: 320 of 4,320 with three writers).
 Readers never wait, and a step is short because it only touches small files.
 """
 
