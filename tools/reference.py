@@ -1,6 +1,6 @@
-"""Write the reference pages that the code itself knows: settings and command line.
+"""Write the reference pages that the code itself knows: settings, command line, quantities.
 
-uv run python tools/reference.py           # write docs/reference/{settings,cli}.md
+uv run python tools/reference.py           # write docs/reference/{settings,cli,quantities}.md
 uv run python tools/reference.py --check   # fail when they are not what the code says
 """
 
@@ -12,6 +12,7 @@ import typer
 import typer.main
 
 from wattkeeper.cli.main import app
+from wattkeeper.readings.quantities import QUANTITIES
 from wattkeeper.settings import Settings
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
@@ -75,10 +76,30 @@ def cli_page() -> str:
     return "\n".join(lines)
 
 
+def quantities_page() -> str:
+    """Every quantity: key, OBIS code, unit, names."""
+    lines = [
+        "# Quantities",
+        "",
+        WRITTEN,
+        "",
+        "What is measured, under one name for the whole system. Drivers translate their protocol's identifiers to these",
+        "keys. OBIS codes are those of IEC 62056-6-1. Import is energy taken from the grid.",
+        "",
+        "| key | OBIS | unit | kind | 名称 | name |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| `{q.key}` | {q.obis} | {q.unit} | {q.kind} | {q.name_zh} | {q.name_en} |"
+        for q in QUANTITIES.values()
+    ]
+    return "\n".join([*lines, ""])
+
+
 def main() -> int:
     """Write the pages, or with `--check` compare them."""
     os.environ["COLUMNS"] = "200"
-    pages = {"settings.md": settings_page(), "cli.md": cli_page()}
+    pages = {"settings.md": settings_page(), "cli.md": cli_page(), "quantities.md": quantities_page()}
     stale = [name for name, text in pages.items() if not _same(FOLDER / name, text)]
     if "--check" in sys.argv:
         if stale:
