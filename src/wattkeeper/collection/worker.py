@@ -143,7 +143,8 @@ class LinkWorker:
     @property
     def is_waiting(self) -> bool:
         """Whether nothing can be done before time passes or something new comes."""
-        due_now = bool(self._timetable) and self._timetable[0][0] <= self.clock.now()
+        next_instant = self._next_instant()
+        due_now = next_instant is not None and next_instant <= self.clock.now()
         return not (self._working or due_now or self._live)
 
     @property
