@@ -76,12 +76,9 @@ class Village:
                 ct_ratio=Decimal(ratio),
             )
             assign_account(session, point_id=point, account_id=account, at=START)
-        self.read(
-            meter,
-            Decimal(first),
-            Decimal(kwh_per_hour),
-            [hour for hour in range(hours + 1) if hour not in skip],
-        )
+        if hours:
+            wanted = [hour for hour in range(hours + 1) if hour not in skip]
+            self.read(meter, Decimal(first), Decimal(kwh_per_hour), wanted)
         if tariff is not None:
             self.billing.assign_tariff(account, tariff_code=tariff, valid_from=START, now=NOW, basis=basis)
         return account
@@ -121,16 +118,21 @@ def ledger_url(request, tmp_path):
 
 
 @pytest.fixture
-def village(ledger_url, tmp_path) -> Iterator[Village]:
+def store(tmp_path) -> Iterator[ReadingsStore]:
+    with ReadingsStore.open(tmp_path / "readings") as opened:
+        yield opened
+
+
+@pytest.fixture
+def village(ledger_url, store) -> Iterator[Village]:
     database = Database(ledger_url)
     database.create_schema()
-    with ReadingsStore.open(tmp_path / "readings") as store:
-        with database.write() as session:
-            registry = Registry(session)
-            site = registry.add_site(code="HZ", name="翠苑小区", zone="Asia/Shanghai").id
-            link = registry.add_link(code="BUS", name="1号总线", url="tcp://127.0.0.1:1").id
-            customer = registry.add_customer(code="C1", name="王小明").id
-        yield Village(database, store, BillingService(database, store), site, link, customer)
+    with database.write() as session:
+        registry = Registry(session)
+        site = registry.add_site(code="HZ", name="翠苑小区", zone="Asia/Shanghai").id
+        link = registry.add_link(code="BUS", name="1号总线", url="tcp://127.0.0.1:1").id
+        customer = registry.add_customer(code="C1", name="王小明").id
+    yield Village(database, store, BillingService(database, store), site, link, customer)
     database.dispose()
 
 

@@ -103,7 +103,7 @@ def test_an_unknown_run_is_said_to_be_unknown(village):
 def test_killing_the_worker_at_any_moment_bills_no_account_twice_and_skips_none(
     village, months, now, ledger_url, tmp_path
 ):
-    codes = [f"A{number:02d}" for number in range(30)]
+    codes = [f"A{number:02d}" for number in range(12)]
     for code in codes:
         village.account(code, hours=745)
     run = village.billing.start_bill_run(months[0], now=now)
