@@ -251,6 +251,7 @@ def _listen(settings: Settings, stack: contextlib.ExitStack) -> list[socket.sock
             f"The web server cannot listen on {settings.host}:{settings.port}: {error.strerror}.",
             hint="Stop what uses that port, or choose another with --port (0 takes a free one).",
         ) from None
+    people.listen()  # from here on a browser waits instead of being refused, while the server starts
     command_line = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
     path = _socket_path(settings)
     path.unlink(missing_ok=True)  # left by a process that died: the folder lock says that nobody uses it

@@ -97,7 +97,8 @@ class Demo:
             await Server(parts).run(ready=ready)
         finally:
             billing.cancel()
-            await asyncio.gather(billing, return_exceptions=True)
+            with contextlib.suppress(asyncio.CancelledError):
+                await billing
             self._say(f"Stopped. The data is kept in {self.settings.data_dir}; the next start finds it.")
 
     async def _bill(self, parts: Parts) -> None:
@@ -115,7 +116,7 @@ def _issue_bills(billing: BillingService, account_ids: frozenset[int], period: T
     billed = set()
     for account_id in sorted(account_ids):
         now = datetime.now(UTC)
-        if billing.bills(account_id=account_id, period=period).bills:
+        if billing.bills(account_id=account_id, period=period).items:
             billed.add(account_id)
             continue
         with contextlib.suppress(BillingError):  # its history is not there yet; it is tried again

@@ -15,7 +15,9 @@ def silent_gateway():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        pytest.param(["--link", "tcp://127.0.0.1:1", "--meter", "123"], "000000000123", id="address_too_short"),
+        pytest.param(
+            ["--link", "tcp://127.0.0.1:1", "--meter", "123"], "000000000123", id="address_too_short"
+        ),
         pytest.param(
             ["--link", "tcp://127.0.0.1:1", "--meter", "12345678901X"], "12 digits", id="address_not_digits"
         ),

@@ -55,7 +55,8 @@ def ask(owner: Owner, method: str, path: str, **request: Any) -> httpx2.Response
             f"The server (process {owner.pid}) did not answer: {error}.", hint="Look at its log, or stop it."
         ) from None
     if answer.is_error:
-        raise ServerRefused(*_problem(answer))
+        message, hint = _problem(answer)
+        raise ServerRefused(message, hint=hint)
     return answer
 
 
