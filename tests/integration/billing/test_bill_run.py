@@ -103,25 +103,20 @@ def test_an_unknown_run_is_said_to_be_unknown(village):
 def test_killing_the_worker_at_any_moment_bills_no_account_twice_and_skips_none(
     village, months, now, ledger_url, tmp_path
 ):
-    codes = [f"A{number:02d}" for number in range(12)]
+    codes = [f"A{number:02d}" for number in range(8)]
     for code in codes:
         village.account(code, hours=745)
     run = village.billing.start_bill_run(months[0], now=now)
     village.store.close()
     chance = random.Random(1)
-    for attempt in range(100):
-        worker = subprocess.Popen(
-            [sys.executable, str(RUNNER), ledger_url, str(tmp_path / "readings"), str(attempt)],
-            stdout=subprocess.PIPE,
-        )
-        assert worker.stdout.readline() == b"working\n"
-        time.sleep(chance.uniform(0.05, 0.5))
-        worker.kill()
-        worker.wait()
-        worker.stdout.close()
-        if village.billing.bill_run(run).state == "finished":
-            break
-    assert attempt >= 1
+    for attempt in range(6):
+        command = [sys.executable, str(RUNNER), ledger_url, str(tmp_path / "readings"), str(attempt)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as worker:
+            assert worker.stdout.readline() == b"working\n"
+            if attempt < 5:
+                time.sleep(chance.uniform(0.1, 1))
+                worker.kill()
+    assert village.billing.bill_run(run).state == "finished"
     assert billed(village, months[0]) == codes
     assert village.billing.bill_run(run).billed == len(codes)
     with ReadingsStore.open(tmp_path / "readings"):
