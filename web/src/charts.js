@@ -98,7 +98,7 @@ function curve(element, words, now, before) {
     tooltip: { ...base.tooltip, formatter: points => {
       const index = points[0].dataIndex
       const estimated = now.status[index] === 'estimated'
-      const lines = points.map(point => [point.seriesName, point.value == null ? words.none : `${number(point.value, bars ? 2 : 3)} ${unit}`])
+      const lines = points.toReversed().map(point => [point.seriesName, point.value == null ? words.none : `${number(point.value, bars ? 2 : 3)} ${unit}`])
       if (estimated) lines.push([words.estimated, '', 'muted'])
       return tip(bars ? moments[index].day : `${moments[index].day} ${moments[index].time}`, lines)
     } },

@@ -12,6 +12,7 @@ from wattkeeper.web.api import imports as api_imports
 from wattkeeper.web.api import meters as api_meters
 from wattkeeper.web.api import overview as api_overview
 from wattkeeper.web.api import runs as api_runs
+from wattkeeper.web.api.description import described
 from wattkeeper.web.assets import Assets
 from wattkeeper.web.console import billing, exchanges, imports, links, meters, overview, reference, tariffs
 from wattkeeper.web.guard import Guard
@@ -63,6 +64,7 @@ def create_application(services: Services) -> FastAPI:
     for module in (overview, meters, exchanges, links, billing, tariffs, imports, reference):
         application.include_router(module.router)
     application.include_router(live.router)
+    application.openapi = described(application)  # type: ignore[method-assign]
     # The last added stands first: the guard sees every request, and its headers are on every answer.
     application.add_middleware(GZipMiddleware, minimum_size=COMPRESS_FROM_BYTES, compresslevel=5)
     application.add_middleware(Guard, trusted_hosts=services.trusted_hosts)

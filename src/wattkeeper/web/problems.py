@@ -114,16 +114,8 @@ def problem_response(
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of an operation that may answer with these problems."""
-    return {
-        status: {
-            "description": http.HTTPStatus(status).phrase,
-            "content": {
-                MEDIA_TYPE: {"schema": Problem.model_json_schema(ref_template="#/components/schemas/{model}")}
-            },
-        }
-        for status in statuses
-    }
+    """The `responses` of an operation that may answer with these problems; `api.description` adds their shape."""
+    return {status: {"description": http.HTTPStatus(status).phrase} for status in statuses}
 
 
 def _for_people(request: Request) -> bool:

@@ -81,9 +81,7 @@ def link_lines(services: Services, say: Language, health: Health) -> list[LinkLi
     with services.database.read() as session:
         registry = Registry(session)
         return [
-            _line(
-                link, states.get(link.code), health.of_link(link.id), say, meters=_meters(registry, link.id)
-            )
+            _line(link, states.get(link.code), health.of_link(link.id), say, registry)
             for link in registry.links()
         ]
 
@@ -93,12 +91,8 @@ def link_states(services: Services) -> dict[str, LinkStatus]:
     return {status.code: status for status in services.collector.link_states()} if services.collector else {}
 
 
-def _meters(registry: Registry, link_id: int) -> int:
-    return registry.find_meters(link_id=link_id, limit=1).total
-
-
 def _line(
-    link: Link, status: LinkStatus | None, rate: SuccessRate | None, say: Language, *, meters: int
+    link: Link, status: LinkStatus | None, rate: SuccessRate | None, say: Language, registry: Registry
 ) -> LinkLine:
     shown = link_shown(status, enabled=link.enabled, say=say)
     failures = rate.failures if rate else {}
@@ -112,7 +106,7 @@ def _line(
         text=shown.text,
         since=status.since if status else None,
         error=status.error if status else None,
-        meters=meters,
+        meters=status.meters if status else registry.find_meters(link_id=link.id, limit=1).total,
         waiting=status.waiting_due + status.waiting_live if status else None,
         backfilling=status.backfilling if status else None,
         reads=rate.reads if rate else 0,

@@ -4,21 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from wattkeeper.billing.values import BillSummary
 from wattkeeper.kernel.money import Money
 from wattkeeper.kernel.timerange import TimeRange
-from wattkeeper.registry.models import Account, AccountKind
+from wattkeeper.registry.models import Account, AccountKind, Customer
 from wattkeeper.registry.repository import Registry
 from wattkeeper.web.language import Language
 from wattkeeper.web.problems import BadRequest
 from wattkeeper.web.queries.states import N_, Level, bill_shown
 from wattkeeper.web.services import Services
-
-if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
 
 PAGE: Final = 50
 MONTHS_OFFERED: Final = 12
@@ -100,20 +97,24 @@ def find_accounts(
 ) -> FoundAccounts:
     """Accounts by code whose code, name or customer contains the search."""
     with services.database.read() as session:
+        registry = Registry(session)
+        found = registry.accounts()
+        customers = (
+            {customer.id: customer.name for customer in registry.everything(Customer)} if search else {}
+        )
+    if search:
         found = [
             account
-            for account in Registry(session).accounts()
-            if _matches(session, account, search.casefold())
+            for account in found
+            if _matches(account, customers[account.customer_id], search.casefold())
         ]
     rest = [account for account in found if after is None or account.code > after]
     page = tuple(rest[:limit])
     return FoundAccounts(page, len(found), page[-1].code if len(rest) > limit else None)
 
 
-def _matches(session: "Session", account: Account, wanted: str) -> bool:
-    if not wanted or wanted in account.code.casefold() or wanted in account.name.casefold():
-        return True
-    return wanted in Registry(session).get_customer(account.customer_id).name.casefold()
+def _matches(account: Account, customer: str, wanted: str) -> bool:
+    return any(wanted in text.casefold() for text in (account.code, account.name, customer))
 
 
 def account_lines(services: Services, accounts: Sequence[Account], say: Language) -> list[AccountLine]:

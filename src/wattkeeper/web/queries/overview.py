@@ -131,8 +131,12 @@ def overview(services: Services, say: Language, sums: Energies) -> Overview:
     states = meter_states(services)
     with services.database.read() as session:
         meters = Registry(session).counts().meters_enabled
-    silent = [state for state in states.values() if state.presence is Presence.SILENT]
-    tasks = [*_link_tasks(links, say), *_meter_tasks(services, silent, say)]
+    silent = sorted(
+        (state for state in states.values() if state.presence is Presence.SILENT),
+        key=lambda state: (state.since is None, state.since),
+    )
+    down = list(_link_tasks(links, say))
+    shown = [*down, *_meter_tasks(services, silent[: max(0, TASKS_SHOWN - len(down))], say)][:TASKS_SHOWN]
     count, owed = _open_bills(services)
     return Overview(
         collecting=services.collector is not None,
@@ -149,8 +153,8 @@ def overview(services: Services, say: Language, sums: Energies) -> Overview:
         success=health.success,
         open_bills=count,
         open_amount=" + ".join(say.money(amount) for amount in owed),
-        tasks=tuple(tasks[:TASKS_SHOWN]),
-        more_tasks=max(0, len(tasks) - TASKS_SHOWN),
+        tasks=tuple(shown),
+        more_tasks=len(down) + len(silent) - len(shown),
         links=tuple(links),
     )
 
@@ -165,7 +169,7 @@ def _link_tasks(links: Iterable[LinkLine], say: Language) -> Iterator[Task]:
 def _meter_tasks(services: Services, silent: list[MeterState], say: Language) -> Iterator[Task]:
     with services.database.read() as session:
         registry = Registry(session)
-        for state in sorted(silent, key=lambda state: (state.since is None, state.since)):
+        for state in silent:
             address = registry.get_meter(state.meter_id).address
             what = say.text("Meter %(address)s is silent", address=address)
             yield Task(
