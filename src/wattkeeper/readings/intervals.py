@@ -4,7 +4,7 @@ The register at each boundary of the grid is the reading within 30 s of it, else
 trusted readings around it. Energy is the difference between two boundaries, so whatever is interpolated, the
 intervals between two readings always add up to exactly what the register counted: rounding never accumulates,
 because it happens to the boundaries and not to the differences. Where a boundary has a reading on one side only,
-there is no interval.
+or the readings around it are further apart than a straight line may bridge, there is no interval.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,6 +24,8 @@ from wattkeeper.registry.values import InstalledMeter
 
 _AT_BOUNDARY = 30_000_000
 """A reading within 30 s of a boundary is the register at the boundary."""
+_LONGEST_BRIDGED = 62 * 86_400_000_000
+"""Two months, the longest billing period: a line through more would only pretend to know how energy was used."""
 _MILLISECOND = 1_000
 _EXACT_MILLISECONDS = 2_000_000_000
 """Up to this length of gap (23 days) the weights of an interpolation fit 64 bits in milliseconds, else in seconds."""
@@ -178,7 +180,8 @@ def _ends(registers: Registers, group: Integers, boundary: Integers) -> _Ends:
     until = np.where(has_right, registers.at[right] - boundary, _AT_BOUNDARY + 1)
     read = np.minimum(since, until) <= _AT_BOUNDARY
     nearest = np.where(since <= until, left, right)
-    between = has_left & has_right & ~read
+    bridged = registers.at[right] - registers.at[left] <= _LONGEST_BRIDGED
+    between = has_left & has_right & ~read & bridged
     return _Ends(
         known=read | between,
         read=read,

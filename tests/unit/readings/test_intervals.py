@@ -81,6 +81,16 @@ def test_an_open_gap_has_no_interval(installed, registers):
     ) == [(0, "1", OK)]
 
 
+def test_a_gap_of_more_than_two_months_is_not_guessed_through(installed, registers):
+    day = 24 * 60
+    apart = registers((after(0), "100"), (after(15), "100.5"), (after(63 * day), "163.5"))
+    assert told(derive_intervals(apart, [installed()], span(63 * day))) == [(0, "0.5", OK)]
+    within = registers((after(0), "100"), (after(15), "100.5"), (after(61 * day), "161.5"))
+    derived = told(derive_intervals(within, [installed()], span(61 * day)))
+    assert len(derived) == 61 * 96
+    assert sum(Decimal(energy) for _, energy, _ in derived) == Decimal("61.5")
+
+
 def test_the_remainder_of_a_gap_is_spread_so_that_nothing_is_lost(installed, registers):
     derived = derive_intervals(registers((after(0), "100"), (after(45), "100.01")), [installed()], span(45))
     assert [str(row) for row in derived["energy"].to_pylist()] == ["0.0033", "0.0033", "0.0034"]
