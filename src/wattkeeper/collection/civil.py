@@ -5,13 +5,17 @@ A meter stamps with naive civil time. In a zone with clock changes a stamp can m
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 _LONGEST_FOLD = timedelta(hours=3)
 """More than any zone has set its clocks back by since meters have memories."""
 _STEP = timedelta(minutes=15)
+_KNOWN_STAMPS = 8192
+"""More than the quarter hours of 80 days: back-fill asks meter after meter for the same ones."""
 
 
+@lru_cache(_KNOWN_STAMPS)
 def candidates(stamp: datetime, zone: ZoneInfo) -> tuple[datetime, ...]:
     """The instants (UTC, in order) that a naive stamp can mean.
 

@@ -30,6 +30,7 @@ class Result:
     """The request ran into its time-out: asking this meter for more would cost as much again."""
     measured: tuple[Measured, ...] = ()
     readings: tuple[LiveReading, ...] = ()
+    """The same for live pages, where the request was to be announced."""
 
     @property
     def newest(self) -> datetime | None:
@@ -121,18 +122,17 @@ class Reader:
         ended = records.now()
         exchange_id = new_exchange_id()
         if self._wire.attempts:
-            readings = _rows(known, result.measured, read_at=ended, exchange_id=exchange_id)
+            rows = _rows(known, result.measured, read_at=ended, exchange_id=exchange_id)
             records.writer.add(
-                self._trace(exchange_id, known, request, result, began=began, ended=ended), readings
+                self._trace(exchange_id, known, request, result, began=began, ended=ended), rows
             )
         self._count(known, request, result, at=ended, repeated=repeated, last=last)
         self._judge(known, request, result, at=ended)
-        result = replace(
-            result, readings=_live(known, result.measured, read_at=ended, exchange_id=exchange_id)
-        )
-        if announce and result.readings:
-            records.hub.publish("reading", list(result.readings))
-        return result
+        if not (announce and result.measured):
+            return result
+        readings = _live(known, result.measured, read_at=ended, exchange_id=exchange_id)
+        records.hub.publish("reading", list(readings))
+        return replace(result, readings=readings)
 
     async def _converse(self, request: Request, *, driver: Driver, attempts: int | None) -> Result:
         try:

@@ -113,6 +113,7 @@ PROFILE_QUANTITIES = (
     "reactive_energy_combined1",
     "reactive_energy_combined2",
 )
+_PROFILED = {IDENTIFIERS[quantity]: quantity for quantity in PROFILE_QUANTITIES}
 MOST_RECORDS = 99
 """The number of blocks in a request is one BCD byte."""
 
@@ -270,8 +271,7 @@ class LoadRecordRequest:
             for record, instant in zip(records, instants, strict=True)
             if instant is not None
             for item in record.values
-            if isinstance(item.value, Decimal)
-            and (quantity := quantity_of(item.identifier)) in self.quantities
+            if isinstance(item.value, Decimal) and (quantity := _PROFILED.get(item.identifier)) is not None
         ]
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple, cast
 
+from wattkeeper.protocols.dlt645.codecs import Codec
 from wattkeeper.protocols.dlt645.errors import BodyError, RequestError
 from wattkeeper.protocols.dlt645.layouts import Layout, Value, layout_of
 
@@ -30,6 +31,9 @@ LOAD_CLASSES: dict[int, tuple[str, ...]] = {
 _SEPARATOR = 0xAA
 _FIRST_CLASS = 8  # A0 A0 LEN and 5 bytes of time
 _MARKS = {b"\xa0\xa0": False, b"\xe0\xe0": True}
+_KNOWN_TIMES = 8192  # more than the quarter hours of 80 days, which all meters share
+
+_new_tuple = tuple.__new__
 
 
 class LoadRecord(NamedTuple):
@@ -53,8 +57,13 @@ def _layouts(number: int) -> tuple[Layout, ...]:
 
 
 @cache
+def _members(number: int) -> tuple[tuple[Layout, Codec], ...]:
+    return tuple((layout, layout.fields[0].codec) for layout in _layouts(number))
+
+
+@cache
 def _class_size(number: int) -> int:
-    return sum(layout.fields[0].codec.size for layout in _layouts(number))
+    return sum(codec.size for _, codec in _members(number))
 
 
 def decode_load_records(di: str, body: bytes) -> tuple[LoadRecord, ...]:
@@ -107,9 +116,14 @@ def _record(di: str, body: bytes, at: int) -> tuple[LoadRecord, int]:
 
 def _time(di: str, field: bytes) -> datetime:
     try:
-        return datetime.strptime(field[::-1].hex(), "%y%m%d%H%M")  # noqa: DTZ007 - a meter's clock has no zone
+        return _moment(field)
     except ValueError as error:
         raise BodyError(di, f"its time is {field[::-1].hex().upper()}", body=field) from error
+
+
+@lru_cache(_KNOWN_TIMES)  # strptime costs as much as the rest of a record
+def _moment(field: bytes) -> datetime:
+    return datetime.strptime(field[::-1].hex(), "%y%m%d%H%M")  # noqa: DTZ007 - a meter's clock has no zone
 
 
 def _classes(di: str, body: bytes, at: int) -> tuple[tuple[Value, ...], int]:
@@ -127,10 +141,9 @@ def _classes(di: str, body: bytes, at: int) -> tuple[tuple[Value, ...], int]:
         if body[at : at + 1] == b"\xaa":
             at += 1
         elif _fits(body, at, number):
-            for layout in _layouts(number):
-                size = layout.fields[0].codec.size
-                values += layout.decode(body[at : at + size])
-                at += size
+            for layout, codec in _members(number):
+                values.append(_value(layout, codec, body[at : at + codec.size]))
+                at += codec.size
             at += 1
         elif number == numbers[0]:
             raise BodyError(
@@ -139,6 +152,15 @@ def _classes(di: str, body: bytes, at: int) -> tuple[tuple[Value, ...], int]:
         else:
             break
     return tuple(values), at
+
+
+def _value(layout: Layout, codec: Codec, wire: bytes) -> Value:
+    """The one value of a layout, without the detour over its fields: a reply has hundreds (1 µs instead of 3)."""
+    try:
+        value, _ = codec.decode(wire)
+    except ValueError:
+        return layout.decode(wire)[0]  # which says what is wrong, and of what
+    return _new_tuple(Value, (layout.identifier, value, codec.unit, None, ""))
 
 
 def _asked_class(di: str) -> int:

@@ -14,6 +14,7 @@ Frames that do not answer the request are skipped and kept in `strays`; damaged 
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from wattkeeper.protocols.dlt645 import requests
@@ -44,6 +45,8 @@ __all__ = [
 
 _PREAMBLE = 4  # §5.2.1: the master wakes the bus with 4 x FEH
 _MAX_SEQ = 255
+_FROM_METER, _MORE = 0x80, 0x20  # D7 and D5 of the control byte, §5.2.4
+_KNOWN_QUESTIONS = 8192  # of about 500 bytes each: ten of each of 800 meters
 
 
 class Exchange:
@@ -51,9 +54,10 @@ class Exchange:
 
     expects_reply: ClassVar[bool] = True
 
-    def __init__(self, frame: Frame, *, subject: str) -> None:
+    def __init__(self, frame: Frame, *, subject: str, encoded: bytes = b"") -> None:
+        """`encoded`: the frame's bytes with preamble, where they are at hand."""
         self.subject = subject
-        self.request: bytes | None = frame.encode(_PREAMBLE)
+        self.request: bytes | None = encoded or frame.encode(_PREAMBLE)
         self.raw = self.request
         """All bytes of the exchange in their order: requests sent (once each) and chunks received."""
         self.strays: list[WrongAddress | UnexpectedReply] = []
@@ -80,6 +84,8 @@ class Exchange:
 
     def _take(self, frame: Frame) -> bool:
         asked = self._asked
+        if frame.control & ~_MORE == asked.control | _FROM_METER and frame.address == asked.address:
+            return self._answer(frame)  # as nearly all replies are
         if not frame.from_meter:
             return self._stray(frame, "it is a request (an echo, or a second master)")
         if not _answers(asked.address, frame):
@@ -132,8 +138,10 @@ class ReadExchange(Exchange):
     def __init__(self, address: str, di: str, *, tail: bytes = b"") -> None:
         """`address`: 12 digits, AA pairs as wildcard; `di`: 8 hexadecimal digits."""
         self.di = di.upper()
-        frame = requests.read(address, self.di, tail)
-        super().__init__(frame, subject=f"meter {address} reading {self.di}")
+        frame, encoded, subject = (
+            _question(address, self.di, tail) if tail else _known_question(address, self.di)
+        )
+        super().__init__(frame, subject=subject, encoded=encoded)
         self.address = address
         """Who is asked; after a wildcard read, who answered."""
         self.body = b""
@@ -170,6 +178,16 @@ class ReadExchange(Exchange):
             self._seq += 1
             self._ask(requests.read_next(self.address, self.di, self._seq))
         return True
+
+
+def _question(address: str, di: str, tail: bytes = b"") -> tuple[Frame, bytes, str]:
+    """The frame of a read, its bytes with preamble, and what is asked of whom."""
+    frame = requests.read(address, di, tail)
+    return frame, frame.encode(_PREAMBLE), f"meter {address} reading {di}"
+
+
+# A collector asks the same again and again; to build a request costs a third of an exchange (3 of 10 µs).
+_known_question = lru_cache(_KNOWN_QUESTIONS)(_question)
 
 
 class LoadRecordExchange(ReadExchange):
