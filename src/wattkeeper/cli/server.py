@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
 def serve(data_dir: DataDir = None, port: Port = None) -> None:
     """Read the registered meters by plan and serve pages and API, until Ctrl-C."""
-    from wattkeeper.app import Parts, Server
-
     settings = load_settings(data_dir=data_dir, port=port)
     configure_logs(settings)
+
+    from wattkeeper.app import Parts, Server
+
     parts = Parts.open(settings)
     try:
         _run(Server(parts))

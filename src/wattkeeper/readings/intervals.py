@@ -24,8 +24,9 @@ from wattkeeper.registry.values import InstalledMeter
 
 _AT_BOUNDARY = 30_000_000
 """A reading within 30 s of a boundary is the register at the boundary."""
-_LONGEST_BRIDGED = 62 * 86_400_000_000
-"""Two months, the longest billing period: a line through more would only pretend to know how energy was used."""
+_LONGEST_BRIDGED = 3 * 86_400_000_000
+"""Three days, a weekend's outage: a line through more would only pretend to know when energy was used, and would be
+drawn again and again while the meter's load record is still being fetched. Bills over longer gaps rest on registers."""
 _MILLISECOND = 1_000
 _EXACT_MILLISECONDS = 2_000_000_000
 """Up to this length of gap (23 days) the weights of an interpolation fit 64 bits in milliseconds, else in seconds."""
