@@ -79,10 +79,12 @@ class Backfill:
         meter, gaps = known.meter, self._gaps[known.meter.meter_id]
         start = gaps.ranges[0].start
         count = min(self._count, -(-gaps.ranges[0].duration // meter.slot))
-        request = known.driver.profile(meter.address, start, count=count, zone=meter.zone)
         loop = asyncio.get_running_loop()
         began = loop.time()
-        result = await self._ask(known, request)
+        result = await self._ask_from(known, start, count=count)
+        if result.newest is not None and result.newest < start:
+            # The answer to the question before, come late or twice: on the wire nothing tells the two apart.
+            result = await self._ask_from(known, start, count=count)
         if result.failure is Failure.UNSUPPORTED:
             return await self._nothing_there(known)  # some meters say so of a time they have no record of
         if result.failure is not None:
@@ -92,6 +94,12 @@ class Backfill:
             self._reached(known, result.newest + meter.slot)
             return result
         return await self._nothing_there(known)
+
+    async def _ask_from(self, known: KnownMeter, start: datetime, *, count: int) -> Result:
+        meter = known.meter
+        return await self._ask(
+            known, known.driver.profile(meter.address, start, count=count, zone=meter.zone)
+        )
 
     async def _nothing_there(self, known: KnownMeter) -> Result:
         """No record from the start of a gap on: the meter forgot it, or slept through it, or has yet to write it."""

@@ -1,7 +1,7 @@
 """The collector: reads every meter by plan, keeps every link busy with what matters most, and loses nothing."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -12,7 +12,7 @@ from wattkeeper.collection.counts import ReadStatistics
 from wattkeeper.collection.drivers import DRIVERS
 from wattkeeper.collection.drivers.base import Driver
 from wattkeeper.collection.errors import UnknownMeter
-from wattkeeper.collection.fleet import Fleet, LinkToCollect, Memory, MeterToCollect
+from wattkeeper.collection.fleet import Fleet, LinkToCollect, Memory, MeterToCollect, Plan
 from wattkeeper.collection.gaps import GapFinder
 from wattkeeper.collection.meters import KnownMeter
 from wattkeeper.collection.notes import Notes
@@ -63,6 +63,7 @@ class Collector:
         self._known: dict[int, KnownMeter] = {}
         self._workers: dict[int, LinkWorker] = {}
         self._unusable: dict[int, LinkStatus] = {}
+        self._said: set[tuple[str, str, tuple[str, ...]]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._reloading = asyncio.Lock()
         self._look_for_gaps = asyncio.Event()
@@ -99,8 +100,9 @@ class Collector:
 
     async def stop(self) -> None:
         """Let the request in flight on each link end, close the links and commit what was read."""
-        for task in self._tasks:
-            task.cancel()
+        async with self._reloading:  # a look at the registry that closes links closes them first
+            for task in self._tasks:
+                task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
         workers, self._workers = self._workers, {}
@@ -234,6 +236,22 @@ class Collector:
         }
         covering = [plan for plan in self._fleet.plans if any(plan.covers(meter_id) for meter_id in meters)]
         worker.configure(link, meters, covering, zone=zone)
+        self._say_what_cannot_be_read(covering, {known.driver.protocol for known in meters.values()})
+
+    def _say_what_cannot_be_read(self, plans: Iterable[Plan], protocols: Iterable[str]) -> None:
+        """Once for each quantity of a plan for which a protocol has no name: no meter of it will ever tell it."""
+        for protocol in sorted(protocols):
+            driver = self._drivers[protocol]
+            for plan in plans:
+                nameless = tuple(key for key in plan.quantities if not driver.supports(key))
+                if nameless and (plan.code, protocol, nameless) not in self._said:
+                    self._said.add((plan.code, protocol, nameless))
+                    log.warning(
+                        "quantities not read: the meters' protocol has no name for them",
+                        plan=plan.code,
+                        protocol=protocol,
+                        quantities=", ".join(nameless),
+                    )
 
     def _know(self, meter: MeterToCollect) -> KnownMeter:
         """The meter's state: as it was when it is the same device, else as remembered, else new."""

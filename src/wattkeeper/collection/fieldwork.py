@@ -81,40 +81,55 @@ async def read_meter(
 
 async def _read(bus: Bus, address: str, wanted: Sequence[str], *, zone: ZoneInfo) -> list[FieldValue]:
     values: dict[str, FieldValue] = {}
-    refusals: list[str] = []
+    failures: list[str] = []
+    answered = False
+    silence: NoReply | None = None
     waiting: deque[Request] = deque(_DRIVER.plan(address, wanted, zone=zone))
     while waiting:
         request = waiting.popleft()
         try:
-            exchange = await bus.run(request.exchange)
-            at = datetime.now(UTC)
-            measured = request.measured(at)
+            await bus.run(request.exchange, attempts=None if answered or silence is None else 1)
+            answered = True
+            values |= _told(request, address)
         except Dlt645Error as error:
-            refusals.append(str(error))
+            answered = True
+            failures.append(str(error))
             if _DRIVER.is_unsupported(error):
                 waiting.extendleft(reversed(request.parts))  # a meter without the block may have its items
-            continue
-        for item in measured:
-            entry = quantity(item.quantity)
-            values[item.quantity] = FieldValue(
-                address=getattr(exchange, "address", address),
-                quantity=entry.key,
-                name_zh=entry.name_zh,
-                name_en=entry.name_en,
-                value=item.value,
-                unit=entry.unit,
-                read_at=at,
-            )
+        except NoReply as error:
+            if not answered and (silence is not None or not request.parts):
+                raise silence or error from None
+            silence = error
+            failures.append(str(error))
+            waiting.extendleft(reversed(request.parts))  # many a meter is silent where it should refuse
     if not values:
         why = (
-            refusals[0]
-            if refusals
+            failures[0]
+            if failures
             else "It has none of these quantities, or its protocol has no name for them."
         )
         raise ReadFailed(
             f"Meter {address} gave no value. {why}", hint="Ask for something else, for example energy."
         )
     return [values[key] for key in wanted if key in values]
+
+
+def _told(request: Request, address: str) -> dict[str, FieldValue]:
+    """The values of an answer that has just come."""
+    at = datetime.now(UTC)
+    entries = [(quantity(item.quantity), item.value) for item in request.measured(at)]
+    return {
+        entry.key: FieldValue(
+            address=getattr(request.exchange, "address", address),
+            quantity=entry.key,
+            name_zh=entry.name_zh,
+            name_en=entry.name_en,
+            value=value,
+            unit=entry.unit,
+            read_at=at,
+        )
+        for entry, value in entries
+    }
 
 
 async def _only_address(bus: Bus) -> str:

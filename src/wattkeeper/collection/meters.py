@@ -1,5 +1,7 @@
 """One meter as its link's worker knows it: what it is, how it fares, and what it was found not to have."""
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -17,7 +19,9 @@ class KnownMeter:
     driver: Driver
     health: MeterHealth = field(default_factory=MeterHealth)
     refused: dict[str, datetime] = field(default_factory=dict)
-    """Requests it said it knows nothing of, and when."""
+    """Requests it said it knows nothing of, or never answers, and since when."""
+    ignored: Counter[str] = field(default_factory=Counter)
+    """Requests it left unanswered while it answered others: in how many reads in a row."""
     backfilled_until: datetime | None = None
     clock_deviation: timedelta | None = None
     clock_read_at: datetime | None = None
@@ -49,6 +53,11 @@ class KnownMeter:
         for key in old:
             del self.refused[key]
         return frozenset(self.refused)
+
+    def ignores(self, keys: Iterable[str], *, options: CollectorOptions) -> list[str]:
+        """Note requests it left unanswered in a read in which it answered others; those that it always ignores."""
+        self.ignored.update(keys)
+        return [key for key in keys if self.ignored[key] >= options.ignored_reads]
 
     @property
     def unsupported(self) -> tuple[str, ...]:

@@ -9,6 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+_PATIENCE = 8
+"""Reads of meters that answer for one read of a meter that may not: its time-out is as long as many answers."""
+
 
 @dataclass(slots=True)
 class DueRead:
@@ -18,13 +21,24 @@ class DueRead:
     quantities: set[str]
     attempts: int = 0
     """How often this due read was tried and failed."""
+    answered: bool = False
+    """The meter has answered something of it."""
+    unanswered: set[str] = field(default_factory=set)
+    """Requests (their keys) that found no answer at all."""
 
 
 @dataclass(slots=True)
 class DueQueue:
-    """Due reads of the meters on one link, first come first served, each meter at most once."""
+    """Due reads of the meters on one link, each meter at most once.
+
+    First come first served; meters that did not answer the last time stand in a line of their own behind the others,
+    which moves too, but slowly, while the others wait.
+    """
 
     _line: deque[int] = field(default_factory=deque)
+    _behind: deque[int] = field(default_factory=deque)
+    _overtaken: int = 0
+    """Reads taken from the line since the last one from behind it."""
     _reads: dict[int, DueRead] = field(default_factory=dict)
     _parked: list[tuple[datetime, int]] = field(default_factory=list)
 
@@ -34,31 +48,34 @@ class DueQueue:
     def __contains__(self, meter_id: object) -> bool:
         return meter_id in self._reads
 
-    def add(self, meter_id: int, quantities: Iterable[str]) -> None:
-        """Note that a meter is due; a meter that still waits only gains what it lacks."""
+    def add(self, meter_id: int, quantities: Iterable[str], *, silent: bool = False) -> None:
+        """Note that a meter is due; a meter that still waits only gains what it lacks, `silent` ones stand behind."""
         waiting = self._reads.get(meter_id)
         if waiting is not None:
             waiting.quantities.update(quantities)
             return
         self._reads[meter_id] = DueRead(meter_id, set(quantities))
-        self._line.append(meter_id)
+        (self._behind if silent else self._line).append(meter_id)
 
     def pop(self, now: datetime) -> DueRead | None:
-        """The next due read; those put back join the end of the line once their pause is over."""
+        """The next due read; those put back stand behind the others once their pause is over."""
         while self._parked and self._parked[0][0] <= now:
-            self._line.append(heapq.heappop(self._parked)[1])
-        while self._line:
-            read = self._reads.pop(self._line.popleft(), None)
+            self._behind.append(heapq.heappop(self._parked)[1])
+        while self._line or self._behind:
+            behind = not self._line or bool(self._behind and self._overtaken >= _PATIENCE)
+            read = self._reads.pop((self._behind if behind else self._line).popleft(), None)
             if read is not None:
+                self._overtaken = 0 if behind else self._overtaken + 1
                 return read
         return None
 
     def put_back(self, read: DueRead, *, not_before: datetime) -> None:
-        """Keep a read that failed: it joins the end of the line after a pause, whoever is to blame."""
+        """Keep a read that failed: it comes again behind the others after a pause, whoever is to blame."""
         waiting = self._reads.get(read.meter_id)
         if waiting is not None:  # it came due again while it was being read
             waiting.quantities |= read.quantities
-            waiting.attempts = read.attempts
+            waiting.attempts, waiting.answered = read.attempts, read.answered
+            waiting.unanswered = read.unanswered
             return
         self._reads[read.meter_id] = read
         heapq.heappush(self._parked, (not_before, read.meter_id))

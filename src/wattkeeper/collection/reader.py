@@ -102,6 +102,7 @@ class Reader:
         attempts: int | None = None,
         repeated: bool = False,
         last: bool = True,
+        present: bool = False,
         announce: bool = True,
     ) -> Result:
         """Send one request and file whatever comes of it; never raises for what a meter or a link does.
@@ -112,6 +113,7 @@ class Reader:
             attempts: how often to send it before giving up; None: as often as the bus does by itself.
             repeated: earlier attempts of this read have failed already (for the statistics).
             last: silence now is the end of this read (for the statistics).
+            present: the meter has answered just now, so that silence says something about this request only.
             announce: whether the values are news for live pages; the past is not.
 
         """
@@ -127,7 +129,7 @@ class Reader:
                 self._trace(exchange_id, known, request, result, began=began, ended=ended), rows
             )
         self._count(known, request, result, at=ended, repeated=repeated, last=last)
-        self._judge(known, request, result, at=ended)
+        self._judge(known, request, result, at=ended, present=present)
         if not (announce and result.measured):
             return result
         readings = _live(known, result.measured, read_at=ended, exchange_id=exchange_id)
@@ -178,20 +180,28 @@ class Reader:
             ended=last or not result.silent,  # only silence is tried again
         )
 
-    def _judge(self, known: KnownMeter, request: Request, result: Result, *, at: datetime) -> None:
+    def note_refusal(self, known: KnownMeter, key: str, *, at: datetime) -> None:
+        """From now on a meter is not asked this for a while."""
+        known.refused[key] = at
+        self._records.refusals.append((known.meter.meter_id, key, at))
+        self._records.hub.publish("meter", known.state())
+
+    def _judge(
+        self, known: KnownMeter, request: Request, result: Result, *, at: datetime, present: bool
+    ) -> None:
         """What this says about the meter: present or not, what it lacks, how its clock goes."""
         records = self._records
         if result.failure is Failure.LINK_DOWN:
             return  # nobody could be asked: the meter is not to blame
-        if result.silent:
+        changed = False
+        if not result.silent:
+            known.ignored.pop(request.key, None)
+            changed = known.health.answered(at)
+        elif not present:
             why = "; ".join([result.why, *map(str, _strays(request))])
             changed = known.health.failed(at, why=why, options=records.options)
-        else:
-            changed = known.health.answered(at)
         if result.failure is Failure.UNSUPPORTED:
-            known.refused[request.key] = at
-            records.refusals.append((known.meter.meter_id, request.key, at))
-            changed = True
+            self.note_refusal(known, request.key, at=at)
         if CLOCK in request.quantities and not result.silent:
             known.clock_asked_at = at
         for value in result.measured:

@@ -121,6 +121,8 @@ class CollectorOptions:
     """How often a meter's clock is read."""
     refused_days: float = 7.0
     """How long a meter is not asked again for what it said it does not have."""
+    ignored_reads: int = 5
+    """Reads in a row that a meter answers but for one request, after which that request counts as refused."""
     retries: int = 2
     """How often a due read that failed is tried again before the next one is due."""
     retry_seconds: float = 5.0

@@ -6,7 +6,7 @@ A person's read goes first, then what is due, then the past. One task per link, 
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -21,8 +21,8 @@ from wattkeeper.collection.errors import CollectorStopped, ReadFailed, UnknownMe
 from wattkeeper.collection.fleet import LinkToCollect, Plan
 from wattkeeper.collection.meters import KnownMeter
 from wattkeeper.collection.queues import DueQueue, DueRead
-from wattkeeper.collection.reader import Reader, Records
-from wattkeeper.collection.values import LinkStatus, LiveReading
+from wattkeeper.collection.reader import Reader, Records, Result
+from wattkeeper.collection.values import LinkStatus, LiveReading, Presence
 from wattkeeper.links.bus import Bus
 
 log = structlog.get_logger(__name__)
@@ -31,6 +31,8 @@ _AFTER_A_BUG = timedelta(seconds=1)
 _STORE_CATCHES_UP = timedelta(seconds=1)
 _SHORTEST_PAUSE = 0.5
 """Between two attempts to open a link, whatever the bus says. [s]"""
+_MOST_MISSED = 2
+"""Requests without an answer in one go at a meter that did answer others; then its neighbours come first."""
 _GRACE = 2.0
 """How long the request in flight may take to end when the collector stops. [s]"""
 
@@ -62,7 +64,8 @@ class LinkWorker:
     _timetable: list[tuple[datetime, int]] = field(default_factory=list)
     """Heap of the next due instant of each plan."""
     _paused_until: datetime | None = None
-    _past_waits_until: datetime | None = None
+    _store_until: datetime | None = None
+    """The store is behind: until then some work waits."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: bool = False
     _working: bool = True
@@ -197,6 +200,9 @@ class LinkWorker:
                 if now < self._paused_until:
                     return False
                 self._paused_until = None
+            if self.records.writer.is_full:
+                self._store_until = now + _STORE_CATCHES_UP
+                return False
             if (read := self._due.pop(now)) is not None:
                 await self._read_due(read)
                 return True
@@ -214,7 +220,8 @@ class LinkWorker:
     def _come_due(self, plan: Plan, meter_ids: Iterable[int], *, now: datetime) -> None:
         for meter_id in meter_ids:
             if plan.covers(meter_id) and self.meters[meter_id].health.may_be_asked(now):
-                self._due.add(meter_id, plan.quantities)
+                silent = self.meters[meter_id].health.presence is Presence.SILENT
+                self._due.add(meter_id, plan.quantities, silent=silent)
 
     def _next(self, plan: Plan, after: datetime) -> datetime:
         return plan.rhythm.next_due(after, zone=self.zone, key=self.link.code)
@@ -223,56 +230,87 @@ class LinkWorker:
         if self._paused_until is not None:
             return self._paused_until
         next_plan = self._timetable[0][0] if self._timetable else None
-        instants = (next_plan, self._due.next_ripe, self._past_waits_until)
+        instants = (next_plan, self._due.next_ripe, self._store_until)
         return min((instant for instant in instants if instant is not None), default=None)
 
     # -- due --------------------------------------------------------------------------------------------------------
 
     async def _read_due(self, read: DueRead) -> None:
-        """All that is due of one meter; a person's read goes in between two requests."""
+        """All that is due of one meter; a person's read goes in between two requests.
+
+        Many a meter is silent where it should refuse, most often to blocks. What found no answer is asked last when
+        the read is tried again, a block item by item, so that nothing else is lost over it.
+        """
         known = self.meters[read.meter_id]
-        waiting = deque(self._plan(known, read.quantities, with_clock=True))
+        waiting = deque(self._plan_due(known, read))
         repeated = read.attempts > 0
-        while waiting and not self._stopping:
+        missed = 0
+        while waiting and missed < _MOST_MISSED and not self._stopping:
             await self._serve_live()
             request = waiting.popleft()
             more = self._may_retry(known, read)
-            result = await self._reader.ask(known, request, attempts=1, repeated=repeated, last=not more)
+            result = await self._reader.ask(
+                known, request, attempts=1, repeated=repeated, last=not more, present=read.answered
+            )
             repeated = False
-            if result.failure is Failure.UNSUPPORTED:
-                waiting.extendleft(reversed(request.parts))
             if result.failure is Failure.LINK_DOWN:
                 # Behind the others: a gateway that hangs up on one meter must not be asked for it again and again.
                 self._due.put_back(read, not_before=self._pause())
                 return
-            if result.silent:
-                self._try_again(known, read)
-                return
+            missed += self._file(read, request, result)
+            if result.silent and not read.answered:
+                break
+            if result.failure is Failure.UNSUPPORTED:
+                waiting.extendleft(reversed(request.parts))
+        if not missed or not self._try_again(known, read):
+            self._learn_ignored(known, read)
+
+    def _file(self, read: DueRead, request: Request, result: Result) -> bool:
+        """Note what became of one request of a due read; True when it found no answer."""
+        if result.silent:
+            if result.failure is Failure.NO_REPLY:
+                read.unanswered.add(request.key)
+            return True
+        read.answered = True
+        read.unanswered.discard(request.key)
+        if not (result.failure is Failure.UNSUPPORTED and request.parts):
             read.quantities.difference_update(request.quantities)
+        return False
+
+    def _learn_ignored(self, known: KnownMeter, read: DueRead) -> None:
+        """At the end of a due read: what the meter never answers, although it answers, is not asked again soon."""
+        if read.answered:
+            for key in known.ignores(read.unanswered, options=self.records.options):
+                self._reader.note_refusal(known, key, at=self.clock.now())
 
     def _may_retry(self, known: KnownMeter, read: DueRead) -> bool:
         """Whether a failure now is followed by another attempt: not for a meter that is silent, or about to be."""
         options = self.records.options
         return read.attempts < options.retries and known.health.failures_in_a_row + 1 < options.silent_after
 
-    def _try_again(self, known: KnownMeter, read: DueRead) -> None:
-        """Behind the other meters, after a pause; the silent are left to the plans and their own back-off."""
+    def _try_again(self, known: KnownMeter, read: DueRead) -> bool:
+        """Behind the other meters, after a pause; False for the silent: theirs are the plans and their own back-off."""
         options = self.records.options
         read.attempts += 1
         if read.attempts > options.retries or not known.health.may_be_asked(self.clock.now()):
-            return
+            return False
         pause = timedelta(seconds=options.retry_seconds * 2 ** (read.attempts - 1))
         self._due.put_back(read, not_before=self.clock.now() + pause)
+        return True
+
+    def _plan_due(self, known: KnownMeter, read: DueRead) -> list[Request]:
+        """The requests of a due read: what found no answer before comes last, and in pieces where it can be divided."""
+        wanted = set(read.quantities)
+        if known.wants_clock(self.clock.now(), options=self.records.options):
+            wanted.add(CLOCK)
+        blocks = {key for key in read.unanswered if not known.driver.brings(key)}
+        planned = self._plan(known, wanted, without=blocks)
+        return sorted(planned, key=lambda request: request.key in read.unanswered)
 
     def _plan(
-        self, known: KnownMeter, quantities: Iterable[str], *, with_clock: bool = False
+        self, known: KnownMeter, wanted: Iterable[str], *, without: Collection[str] = ()
     ) -> list[Request]:
-        now = self.clock.now()
-        options = self.records.options
-        wanted = set(quantities)
-        if with_clock and known.wants_clock(now, options=options):
-            wanted.add(CLOCK)
-        refused = known.refusals(now, options=options)
+        refused = known.refusals(self.clock.now(), options=self.records.options).union(without)
         return known.driver.plan(known.meter.address, wanted, zone=known.meter.zone, refused=refused)
 
     def _pause(self) -> datetime:
@@ -311,7 +349,8 @@ class LinkWorker:
         waiting = deque(self._plan(known, live.quantities))
         while waiting:
             request = waiting.popleft()
-            result = await self._reader.ask(known, request)
+            silent = known.health.presence is Presence.SILENT
+            result = await self._reader.ask(known, request, attempts=1 if silent else None)
             readings += result.readings
             if result.failure is Failure.UNSUPPORTED:
                 waiting.extendleft(reversed(request.parts))
@@ -329,9 +368,9 @@ class LinkWorker:
     async def _fill_a_gap(self, now: datetime) -> bool:
         """One request for the oldest gap; False when there is none, or the store must catch up first."""
         if self.records.writer.is_behind:
-            self._past_waits_until = now + _STORE_CATCHES_UP
+            self._store_until = now + _STORE_CATCHES_UP
             return False
-        self._past_waits_until = None
+        self._store_until = None
         meter_id = self.backfill.next_meter()
         if meter_id is None:
             return False

@@ -27,6 +27,8 @@ _LONGEST_PAUSE = 30.0
 _ATTEMPTS_AT_STOP = 3
 _BACKLOG = 10
 """Batches in memory at which work that can wait (the past) does wait."""
+_MOST = 50
+"""Batches in memory at which plans wait too: a million readings by default, some 300 MB."""
 
 
 class ReadingRow(NamedTuple):
@@ -92,6 +94,7 @@ class ReadingWriter:
         self._turn = asyncio.Lock()
         self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._commits: set[asyncio.Task[bool]] = set()
         self.error: str | None = None
         """Why the last commit failed; None when it did not."""
         self.committed = 0
@@ -106,6 +109,11 @@ class ReadingWriter:
     def is_behind(self) -> bool:
         """Whether so much waits that the past should not be fetched for now."""
         return self.waiting > _BACKLOG * self._options.commit_rows
+
+    @property
+    def is_full(self) -> bool:
+        """Whether so much waits that nothing should be read by plan: the meters' own memory outlasts ours."""
+        return self.waiting > _MOST * self._options.commit_rows
 
     def add(self, exchange: ExchangeRow, readings: Sequence[ReadingRow] = ()) -> None:
         """Gather an exchange and what was read in it."""
@@ -154,7 +162,17 @@ class ReadingWriter:
                     await asyncio.wait_for(self._closing.wait(), pause)
 
     async def _commit_next(self) -> bool:
-        """Commit the batch that failed before, or else what has been gathered."""
+        """Commit the batch that failed before, or else what has been gathered.
+
+        A caller who is cancelled leaves the commit to its end: its thread cannot be stopped, and a second one
+        beside it would store the same batch again.
+        """
+        commit = asyncio.create_task(self._commit_batch())
+        self._commits.add(commit)
+        commit.add_done_callback(self._commits.discard)
+        return await asyncio.shield(commit)
+
+    async def _commit_batch(self) -> bool:
         async with self._turn:
             if self._committing is None:
                 self._committing, self._gathering = self._gathering, _Batch()

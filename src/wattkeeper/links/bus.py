@@ -67,6 +67,7 @@ class Bus:
         self._taps: list[Tap] = []
         self._closed = False
         self._refusal: LinkUnavailable | None = None
+        self._dialling: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop
         self._now: Callable[[], float] = time.monotonic  # the loop's own, once there is one
         # The request in flight.
@@ -136,11 +137,10 @@ class Bus:
             self._pass_on()
 
     async def close(self) -> None:
-        """Let go of the port or socket. A request in flight fails with LinkLost, and so do those that wait.
-
-        An attempt to connect runs to its end first, unless its task is cancelled.
-        """
+        """Let go of the port or socket. A request in flight fails with LinkLost, and so do those that wait."""
         self._closed = True
+        if self._dialling is not None and self.url.scheme == "tcp":
+            self._dialling.cancel()  # a host that is away takes 10 s to say nothing; a port opens at once or never
         self._fail(LinkLost(f"{self.url.place} was closed."))
         if self._watchdog is not None:
             self._watchdog.cancel()
@@ -269,7 +269,7 @@ class Bus:
         if (wait := self.retry_in) > 0:
             raise self._still_unavailable(wait)
         try:
-            await self._link.open()
+            await self._dial()
         except LinkUnavailable as error:
             error.retry_in = self._backoff.failed(self._now())
             self._refusal = error
@@ -283,6 +283,21 @@ class Bus:
         self.state = replace(
             self.state, connected=True, since=utc_now(), error=None, opened=self.state.opened + 1
         )
+
+    async def _dial(self) -> None:
+        """Open the link, in a task of its own so that `close` can end it."""
+        self._dialling = asyncio.ensure_future(self._link.open())
+        try:
+            await self._dialling
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if (
+                self._closed and task is not None and not task.cancelling()
+            ):  # it was `close`, not whoever runs us
+                raise LinkLost(f"{self.url.place} was closed.") from None
+            raise
+        finally:
+            self._dialling = None
 
     def _still_unavailable(self, wait: float) -> LinkUnavailable:
         """What the last attempt said, and when the next one may be."""

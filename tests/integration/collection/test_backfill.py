@@ -222,3 +222,27 @@ async def test_a_meter_without_load_record_is_left_alone(lasting_house, street, 
             await collector.look_for_gaps()
             assert collector.link_states()[0].backfilling == 0
             assert collector.meter_state(house.meters[FIRST]).presence is Presence.ANSWERING
+
+
+async def test_an_answer_that_comes_twice_costs_no_record(lasting_house, street, until):
+    house = lasting_house
+    with_load_record(house)
+    async with street(house.clock, link("A", FIRST)) as world:
+        bus = world.servers["A"].bus
+        answers = bus.answers
+        before = []
+
+        def once_more(request):
+            """To each question for records, first the answer to the one before."""
+            replies = answers(request)
+            if request.body[:4] != bytes.fromhex("01000406"):
+                return replies
+            doubled = [*before, *replies]
+            before[:] = replies
+            return doubled
+
+        bus.answers = once_more
+        house.register({"A": (world.url("A"), [FIRST])})
+        async with house.collecting(history_days=2) as collector:
+            await filled(house, collector, until, FIRST)
+        assert stamped(house, FIRST) == memory(world, FIRST, slots(house, days=2))

@@ -255,3 +255,102 @@ async def test_plans_of_a_new_installation_are_created_once_and_can_be_changed(h
         ("registers", timedelta(minutes=15), True),
     ]
     assert Decimal(house.values(FIRST, "voltage_l1")[0][1]) > 200
+
+
+def deaf_to(world, *identifiers):
+    """Make the meters of link A silent to some identifiers, where they should refuse."""
+    bus = world.servers["A"].bus
+    answers = bus.answers
+    asked = []
+
+    def some(request):
+        di = request.body[3::-1].hex().upper()
+        asked.append(di)
+        return [] if di in identifiers else answers(request)
+
+    bus.answers = some
+    return asked
+
+
+async def test_a_meter_that_is_silent_to_blocks_is_read_item_by_item(house, street, until):
+    quantities = ("active_energy_import", "active_energy_import_t1", "frequency")
+    house.plan(code="registers", quantities=quantities, every_seconds=900)
+    async with street(house.clock, link("A", FIRST)) as world:
+        asked = deaf_to(world, "0001FF00")
+        house.register({"A": (f"{world.url('A')}?timeout=0.2", [FIRST])})
+        async with house.collecting(retry_seconds=1, clock_hours=1e6) as collector:
+            for due in range(7):
+                for _ in range(4):
+                    await until(lambda: collector._workers[house.links["A"]].is_waiting)
+                    house.clock.advance(timedelta(seconds=225))
+                assert collector.meter_state(house.meters[FIRST]).presence is Presence.ANSWERING, due
+    for quantity in quantities:
+        assert len(house.values(FIRST, quantity)) >= 7, quantity
+    assert asked.count("0001FF00") == 5  # then it is known
+
+
+async def test_one_item_without_an_answer_costs_the_others_nothing_and_is_soon_left_out(house, street, until):
+    quantities = ("active_energy_import", "voltage_l1", "frequency")
+    house.plan(code="live", quantities=quantities, every_seconds=60)
+    async with street(house.clock, link("A", FIRST)) as world:
+        asked = deaf_to(world, "00010000")  # the first of the three
+        house.register({"A": (f"{world.url('A')}?timeout=0.2", [FIRST])})
+        async with house.collecting(retry_seconds=1, clock_hours=1e6) as collector:
+            for _ in range(28):
+                await until(lambda: collector._workers[house.links["A"]].is_waiting)
+                house.clock.advance(timedelta(seconds=15))
+            await until(lambda: collector.is_idle)
+            state = collector.meter_state(house.meters[FIRST])
+            assert (state.presence, state.unsupported) == (Presence.ANSWERING, ("active_energy_import",))
+    assert len(house.values(FIRST, "voltage_l1")) == len(house.values(FIRST, "frequency")) == 8
+    assert asked.count("00010000") == 5 * 3  # each time with its two repetitions
+
+
+async def test_a_meter_known_to_be_silent_is_asked_once_by_a_person(house, street, until):
+    async with street(house.clock, link("A", meter(FIRST, dead=True))) as world:
+        house.register({"A": (f"{world.url('A')}?timeout=0.05", [FIRST])})
+        async with house.collecting(silent_after=1) as collector:
+            with pytest.raises(ReadFailed, match="asked 3 times"):
+                await collector.read_now(house.meters[FIRST], ENERGY)
+            with pytest.raises(ReadFailed, match="asked once"):
+                await collector.read_now(house.meters[FIRST], ENERGY)
+
+
+async def test_a_quantity_the_protocol_has_no_name_for_is_said_once(house, street, until, capsys):
+    house.plan(code="odd", quantities=("frequency", "active_demand_export"), every_seconds=60)
+    async with street(house.clock, link("A", FIRST)) as world:
+        house.register({"A": (world.url("A"), [FIRST])})
+        async with house.collecting() as collector:
+            house.register({"B": ("tcp://127.0.0.1:1", [SECOND])})
+            await until(lambda: len(collector.link_states()) == 2)
+            await until(lambda: house.values(FIRST, "frequency"))
+    said = [line for line in capsys.readouterr().out.splitlines() if "no name for them" in line]
+    assert len(said) == 1
+    assert "active_demand_export" in said[0]
+
+
+async def test_nothing_is_read_by_plan_while_memory_is_full(house, street, until):
+    house.plan(code="live", quantities=ENERGY, every_seconds=60)
+    append, broken = house.store.append_readings, asyncio.Event()
+    broken.set()
+
+    def failing(readings, now):
+        if broken.is_set():
+            raise OSError("no room")
+        append(readings, now)
+
+    house.store.append_readings = failing
+    async with street(house.clock, link("A", FIRST)) as world:
+        house.register({"A": (world.url("A"), [FIRST])})
+        async with house.collecting(commit_rows=0, commit_seconds=0.01, clock_hours=1e6) as collector:
+            await until(lambda: collector.writer.is_full)
+            house.clock.advance(timedelta(minutes=1))
+            await until(lambda: collector._workers[house.links["A"]].is_waiting)
+            assert collector.link_states()[0].waiting_due == 1
+            assert await collector.read_now(house.meters[FIRST], ENERGY)  # a person may
+            broken.clear()
+            async with asyncio.timeout(10):
+                while collector.link_states()[0].waiting_due:
+                    house.clock.advance(timedelta(seconds=1))
+                    await asyncio.sleep(0.02)
+                    await collector.flush()

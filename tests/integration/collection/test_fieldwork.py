@@ -173,3 +173,18 @@ async def test_listening_shows_frames_and_broken_ones_in_words(server):
         (False, broken, "broken: checksum 00 expected 8A"),
         (False, READING[:9], "broken: silence after 9 of at least 12 bytes"),
     ]
+
+
+async def test_a_question_without_an_answer_takes_nothing_from_the_others(street, server):
+    async with street(FixedClock(NOON), link("000000000161")) as world:
+        answers = world.servers["A"].bus.answers
+        deaf = {bytes.fromhex("00ff0100"), bytes.fromhex("02008002")}  # the block of energies, the frequency
+        world.servers["A"].bus.answers = lambda frame: [] if frame.body[:4] in deaf else answers(frame)
+        values = await fieldwork.read_meter(
+            f"{world.url('A')}?timeout=0.1", address="000000000161", words=["energy", "frequency", "voltage"]
+        )
+    told = [value.quantity for value in values]
+    assert told == [f"active_energy_import{end}" for end in ("", "_t1", "_t2", "_t3", "_t4")] + [
+        "active_energy_export",
+        "voltage_l1",
+    ]

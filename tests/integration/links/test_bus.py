@@ -344,3 +344,30 @@ async def test_closing_ends_a_wait_for_late_replies_without_another_request(conn
     with pytest.raises(LinkLost, match="was closed"):
         await waiting
     assert peer.requests == [b"same?"]
+
+
+async def test_closing_does_not_wait_for_a_host_that_does_not_answer(question):
+    bus = Bus("test", LinkUrl.parse("tcp://127.0.0.1:9"))
+    dialling = asyncio.Event()
+
+    async def dial():
+        dialling.set()
+        await asyncio.sleep(60)
+
+    bus._link._dial = dial
+    asking = asyncio.ensure_future(bus.run(question("a")))
+    await dialling.wait()
+    async with asyncio.timeout(5):
+        await bus.close()
+        with pytest.raises(LinkLost, match="was closed"):
+            await asking
+
+
+async def test_whoever_gives_up_during_the_dialling_is_not_held(question):
+    bus = Bus("test", LinkUrl.parse("tcp://127.0.0.1:9"))
+    bus._link._dial = lambda: asyncio.sleep(60)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await bus.run(question("a"))
+    async with asyncio.timeout(5):
+        await bus.close()

@@ -51,3 +51,21 @@ def test_a_meter_that_left_is_dropped():
     queue.add(1, ["a"])
     queue.drop(1)
     assert (len(queue), taken(queue)) == (0, [])
+
+
+def test_meters_that_do_not_answer_stand_behind_the_others_and_still_get_their_turn():
+    queue = DueQueue()
+    for silent in (1, 2):
+        queue.add(silent, ["a"], silent=True)
+    for meter in range(10, 30):
+        queue.add(meter, ["a"])
+    order = [meter for meter, _ in taken(queue)]
+    assert order == [*range(10, 18), 1, *range(18, 26), 2, *range(26, 30)]
+
+
+def test_a_read_that_came_due_again_remembers_what_found_no_answer():
+    queue = DueQueue()
+    queue.add(1, ["a"])
+    queue.put_back(DueRead(1, {"b"}, attempts=1, answered=True, unanswered={"x"}), not_before=LATER)
+    read = queue.pop(NOW)
+    assert (read.quantities, read.attempts, read.answered, read.unanswered) == ({"a", "b"}, 1, True, {"x"})

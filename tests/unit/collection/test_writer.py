@@ -1,6 +1,7 @@
 """Readings are committed in batches, kept when the store fails, and never acknowledged before they are stored."""
 
 import asyncio
+import threading
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -113,3 +114,33 @@ async def test_the_past_waits_while_the_store_is_behind(writer):
     assert not writer.is_behind
     writer.add(exchange(), [reading(number) for number in range(31)])
     assert writer.is_behind
+
+
+async def test_a_commit_whose_caller_left_runs_to_its_end_and_is_not_repeated(store, writer):
+    entered, may_end = threading.Event(), threading.Event()
+    append = store.append_exchanges
+
+    def slowly(table):
+        entered.set()
+        assert may_end.wait(10)
+        append(table)
+
+    store.append_exchanges = slowly
+    writer.add(exchange(), [reading()])
+    flushing = asyncio.ensure_future(writer.flush())
+    await asyncio.to_thread(entered.wait, 10)
+    flushing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await flushing
+    stopping = asyncio.ensure_future(writer.stop())
+    await asyncio.sleep(0)
+    may_end.set()
+    await stopping
+    assert store.log == [("exchanges", 1), ("readings", 1)]
+
+
+async def test_memory_is_not_filled_without_end_while_the_store_fails(writer):
+    writer.add(exchange(), [reading(number) for number in range(150)])
+    assert not writer.is_full
+    writer.add(exchange(), [reading()])
+    assert writer.is_full
