@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from wattkeeper.billing import schema  # noqa: F401 - its triggers are created with these tables
@@ -25,6 +25,13 @@ class AccountTariff(Base):
         CheckConstraint("valid_to IS NULL OR valid_to > valid_from", name="period"),
         CheckConstraint("basis IN ('intervals', 'registers')", name="basis"),
         UniqueConstraint("account_id", "valid_from"),
+        Index(
+            "uq_account_tariff_open",
+            "account_id",
+            unique=True,
+            sqlite_where=text("valid_to IS NULL"),
+            postgresql_where=text("valid_to IS NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

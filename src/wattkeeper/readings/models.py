@@ -7,6 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from wattkeeper.kernel.columns import ScaledDecimal
 from wattkeeper.kernel.database import Base
+from wattkeeper.registry.models import Shows
 
 
 class DerivationCursor(Base):
@@ -19,7 +20,10 @@ class DerivationCursor(Base):
 
 
 class DerivedInstallation(Base):
-    """An installation as the intervals were last derived from it; a difference to the registry means work."""
+    """An installation, its meter and its point as the intervals were last derived from them.
+
+    A difference to the registry means work.
+    """
 
     __tablename__ = "derived_installation"
 
@@ -32,3 +36,9 @@ class DerivedInstallation(Base):
     pt_ratio: Mapped[Decimal] = mapped_column(ScaledDecimal(4))
     first_register: Mapped[Decimal] = mapped_column(ScaledDecimal(4))
     last_register: Mapped[Decimal | None] = mapped_column(ScaledDecimal(4))
+    register_digits: Mapped[int]
+    register_decimals: Mapped[int]
+    shows: Mapped[Shows]
+    interval_minutes: Mapped[int]
+    rated_power_kw: Mapped[Decimal | None] = mapped_column(ScaledDecimal(3))
+    zone: Mapped[str]

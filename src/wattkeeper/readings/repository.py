@@ -3,37 +3,45 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import delete, insert, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from wattkeeper.readings.models import DerivationCursor, DerivedInstallation
-from wattkeeper.registry.models import Installation
+from wattkeeper.registry.models import Installation, Meter, MeteringPoint, Site
 
-_COPIED = (
-    "point_id",
-    "meter_id",
-    "valid_from",
-    "valid_to",
-    "ct_ratio",
-    "pt_ratio",
-    "first_register",
-    "last_register",
-)
+# All that derivation takes from the registry: what `InstalledMeter` says.
+_COPIED: dict[str, InstrumentedAttribute[Any]] = {
+    "point_id": Installation.point_id,
+    "meter_id": Installation.meter_id,
+    "valid_from": Installation.valid_from,
+    "valid_to": Installation.valid_to,
+    "ct_ratio": Installation.ct_ratio,
+    "pt_ratio": Installation.pt_ratio,
+    "first_register": Installation.first_register,
+    "last_register": Installation.last_register,
+    "register_digits": Meter.register_digits,
+    "register_decimals": Meter.register_decimals,
+    "shows": Meter.shows,
+    "interval_minutes": MeteringPoint.interval_minutes,
+    "rated_power_kw": MeteringPoint.rated_power_kw,
+    "zone": Site.zone,
+}
 _ENDING = {"valid_to", "last_register"}
 _CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True)
 class MovedInstallation:
-    """An installation that is not as the intervals know it."""
+    """An installation that is not as the intervals know it, or whose meter or point is not."""
 
     installation_id: int
     point_id: int
     meter_id: int
     touched_from: datetime
     """Energy from here on is to be derived again."""
-    values: dict[str, object]
+    values: dict[str, Any]
     """What to remember once that is done."""
 
 
@@ -57,18 +65,22 @@ class DerivationRepository:
             cursor.position = max(cursor.position, position)
 
     def moved_installations(self) -> list[MovedInstallation]:
-        """Installations that are new or were changed since the intervals were derived from them."""
-        columns = [(getattr(Installation, name), getattr(DerivedInstallation, name)) for name in _COPIED]
+        """Installations that are new, or changed in anything that intervals are derived from."""
         differs = or_(
             DerivedInstallation.installation_id.is_(None),
-            *(now.is_distinct_from(then) for now, then in columns),
+            *(now.is_distinct_from(getattr(DerivedInstallation, name)) for name, now in _COPIED.items()),
         )
         rows = self._session.execute(
-            select(Installation, DerivedInstallation)
+            select(Installation.id, DerivedInstallation, *_COPIED.values())
+            .join(Meter, Meter.id == Installation.meter_id)
+            .join(MeteringPoint, MeteringPoint.id == Installation.point_id)
+            .join(Site, Site.id == MeteringPoint.site_id)
             .outerjoin(DerivedInstallation, DerivedInstallation.installation_id == Installation.id)
             .where(differs)
         )
-        return [_moved(now, then) for now, then in rows]
+        return [
+            _moved(identifier, dict(zip(_COPIED, now, strict=True)), then) for identifier, then, *now in rows
+        ]
 
     def remember(self, moved: Iterable[MovedInstallation]) -> None:
         """The intervals now follow these installations."""
@@ -80,11 +92,9 @@ class DerivationRepository:
             self._session.execute(insert(DerivedInstallation), chunk)
 
 
-def _moved(now: Installation, then: DerivedInstallation | None) -> MovedInstallation:
+def _moved(installation_id: int, now: dict[str, Any], then: DerivedInstallation | None) -> MovedInstallation:
     """A mere end touches what lies after it; anything else touches the whole installation."""
-    values = {name: getattr(now, name) for name in _COPIED}
-    starts = [now.valid_from] if then is None else [now.valid_from, then.valid_from]
-    touched_from = min(starts)
-    if then is not None and {name for name in _COPIED if getattr(then, name) != values[name]} <= _ENDING:
-        touched_from = min(end for end in (now.valid_to, then.valid_to) if end is not None)
-    return MovedInstallation(now.id, now.point_id, now.meter_id, touched_from, values)
+    touched_from = now["valid_from"] if then is None else min(now["valid_from"], then.valid_from)
+    if then is not None and {name for name in _COPIED if getattr(then, name) != now[name]} <= _ENDING:
+        touched_from = min(end for end in (now["valid_to"], then.valid_to) if end is not None)
+    return MovedInstallation(installation_id, now["point_id"], now["meter_id"], touched_from, now)

@@ -13,6 +13,7 @@ from wattkeeper.readings.intervals import derive_intervals, register_energy
 from wattkeeper.readings.schemas import IntervalStatus
 from wattkeeper.readings.service import TOPIC, IntervalService
 from wattkeeper.readings.store import ReadingsStore
+from wattkeeper.registry.models import Shows
 from wattkeeper.registry.repository import Registry
 from wattkeeper.registry.service import exchange_meter, install_meter
 
@@ -225,6 +226,47 @@ def test_readings_of_a_meter_that_hangs_nowhere_wait_for_its_installation(world)
         )
     world.derive()
     assert world.told() == [(0, "1", OK)]
+
+
+def test_a_longer_grid_entered_later_is_derived_again(world):
+    world.read((0, "100"), (15, "101"), (30, "102.5"), (45, "103"), (60, "104"))
+    world.derive()
+    with world.database.write() as session:
+        Registry(session).get_point(world.point).interval_minutes = 30
+    world.derive()
+    assert world.told() == [(0, "2.5", OK), (30, "1.5", OK)]
+    assert world.derive() == 0
+
+
+def test_a_meter_that_turns_out_to_show_secondary_values_is_derived_again(world):
+    with world.database.write() as session:
+        registry = Registry(session)
+        registry.get_meter(world.old).shows = Shows.PRIMARY
+        registry.installed_now(world.point).ct_ratio = Decimal(40)
+    world.read((0, "100"), (15, "101"))
+    world.derive()
+    assert world.told() == [(0, "1", OK)]
+    with world.database.write() as session:
+        Registry(session).get_meter(world.old).shows = Shows.SECONDARY
+        Registry(session).get_point(world.point).rated_power_kw = Decimal(400)
+    world.derive()
+    assert world.told() == [(0, "40", OK)]
+
+
+def test_a_rollover_is_confirmed_once_the_rated_power_and_the_digits_are_known(world):
+    with world.database.write() as session:
+        Registry(session).get_point(world.point).rated_power_kw = None
+    world.read((-15, "999998.5"), (0, "999999.5"), (15, "0.5"), (30, "1.5"))
+    world.derive()
+    assert world.told() == [(0, None, IntervalStatus.BACKWARDS), (15, "1", OK)]
+    with world.database.write() as session:
+        Registry(session).get_point(world.point).rated_power_kw = Decimal(10)
+    world.derive()
+    assert world.told() == [(0, "1", IntervalStatus.ROLLOVER), (15, "1", OK)]
+    with world.database.write() as session:
+        Registry(session).get_meter(world.old).register_digits = 8
+    world.derive()
+    assert world.told() == [(0, None, IntervalStatus.BACKWARDS), (15, "1", OK)]
 
 
 class Crash(Exception):

@@ -2,7 +2,7 @@
 
 Revision ID: 0001
 Revises:
-Create Date: 2026-11-22 17:44:05.396552
+Create Date: 2026-11-22 18:29:34.418202
 """
 
 import sqlalchemy as sa
@@ -151,6 +151,18 @@ def upgrade() -> None:
         sa.Column("pt_ratio", sa.BigInteger(), nullable=False),
         sa.Column("first_register", sa.BigInteger(), nullable=False),
         sa.Column("last_register", sa.BigInteger(), nullable=True),
+        sa.Column("register_digits", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("register_decimals", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "shows",
+            sa.Enum(
+                "primary", "secondary", name="shows", native_enum=False, create_constraint=True, length=32
+            ),
+            nullable=False,
+        ),
+        sa.Column("interval_minutes", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("rated_power_kw", sa.BigInteger(), nullable=True),
+        sa.Column("zone", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("installation_id", name=op.f("pk_derived_installation")),
     )
     op.create_table(
@@ -406,6 +418,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("account_tariff", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_account_tariff_account_id"), ["account_id"], unique=False)
+        batch_op.create_index(
+            "uq_account_tariff_open",
+            ["account_id"],
+            unique=True,
+            sqlite_where=sa.text("valid_to IS NULL"),
+            postgresql_where=sa.text("valid_to IS NULL"),
+        )
 
     op.create_table(
         "bill",
@@ -769,6 +788,11 @@ def downgrade() -> None:
 
     op.drop_table("bill")
     with op.batch_alter_table("account_tariff", schema=None) as batch_op:
+        batch_op.drop_index(
+            "uq_account_tariff_open",
+            sqlite_where=sa.text("valid_to IS NULL"),
+            postgresql_where=sa.text("valid_to IS NULL"),
+        )
         batch_op.drop_index(batch_op.f("ix_account_tariff_account_id"))
 
     op.drop_table("account_tariff")
