@@ -101,10 +101,16 @@ class ChangeFeed:
         return session.scalar(select(func.max(FeedEvent.sequence))) or 0
 
     def prune(self, session: Session) -> int:
-        """Drop the events that every known consumer has dealt with; the number dropped."""
-        reached = session.scalar(select(func.min(FeedCursor.sequence))) or 0
-        dropped = delete(FeedEvent).where(FeedEvent.sequence <= reached).returning(FeedEvent.sequence)
-        return len(session.scalars(dropped).all())
+        """Drop the events that every known consumer has dealt with, and all where there is none; the number dropped.
+
+        A new consumer makes itself known by advancing to ``head`` before its first look at what is there: from then
+        on every event waits for it.
+        """
+        slowest = session.scalar(select(func.min(FeedCursor.sequence)))
+        passed = FeedEvent.sequence <= (self.head(session) if slowest is None else slowest)
+        count: int = session.execute(select(func.count()).select_from(FeedEvent).where(passed)).scalar_one()
+        session.execute(delete(FeedEvent).where(passed).execution_options(synchronize_session=False))
+        return count
 
 
 def _take_turns(session: Session) -> None:

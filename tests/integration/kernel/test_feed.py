@@ -69,12 +69,25 @@ def test_only_what_every_consumer_has_dealt_with_is_pruned(database):
     for number in range(4):
         append(database, "a", number)
     with database.write() as session:
+        feed.advance(session, "billing", 0)
         assert feed.prune(session) == 0
         feed.advance(session, "billing", 3)
         feed.advance(session, "analysis", 2)
         assert feed.prune(session) == 2
     assert [event.payload for event in read(database, "new")] == [2, 3]
     assert append(database, "a", 4) == 5
+
+
+def test_where_nobody_reads_nothing_is_kept_until_somebody_says_so(database):
+    append(database, "a", "unread")
+    with database.write() as session:
+        assert feed.prune(session) == 1
+        assert feed.prune(session) == 0
+        feed.advance(session, "billing", feed.head(session))
+    append(database, "a", "awaited")
+    with database.write() as session:
+        assert feed.prune(session) == 0
+    assert [event.payload for event in read(database)] == ["awaited"]
 
 
 def test_a_sequence_number_is_not_used_again_after_pruning(database):
