@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from wattkeeper.collection.engine import Collector
 from wattkeeper.collection.values import CollectorOptions
 from wattkeeper.kernel.database import Database
 from wattkeeper.kernel.errors import WattkeeperError
+from wattkeeper.kernel.feed import ChangeFeed
 from wattkeeper.kernel.hub import Hub
 from wattkeeper.kernel.ownership import FolderLock
 from wattkeeper.readings.service import IntervalService
@@ -67,23 +69,25 @@ class Parts:
 
         """
         lock = FolderLock.acquire(settings.data_dir)
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(lock.release)
             database = Database(settings.ledger)
+            undo.callback(database.dispose)
             database.migrate()
             _ensure_site(database, settings)
             library = TariffLibrary.open(settings.data_dir / "tariffs")
             store = _open_store(settings)
-        except BaseException:
-            lock.release()
-            raise
-        return cls(
-            settings=settings,
-            lock=lock,
-            database=database,
-            store=store,
-            intervals=IntervalService(database, store),
-            billing=BillingService(database, store, library=library),
-        )
+            undo.callback(store.close)
+            parts = cls(
+                settings=settings,
+                lock=lock,
+                database=database,
+                store=store,
+                intervals=IntervalService(database, store),
+                billing=BillingService(database, store, library=library),
+            )
+            undo.pop_all()  # nothing failed: the stores stay open until `close`
+        return parts
 
     def close(self) -> None:
         """Close both stores, then give the folder up."""
@@ -117,6 +121,7 @@ class Server:
         self.hub = Hub()
         self.collector = _collector(parts, self.hub) if parts.settings.collect else None
         self._stop = asyncio.Event()
+        self._stopping = threading.Event()
 
     def stop(self) -> None:
         """Ask the server to finish; `run` returns when it has."""
@@ -158,19 +163,19 @@ class Server:
 
     @contextlib.asynccontextmanager
     async def _background(self) -> AsyncIterator[None]:
-        """Collection, derivation and maintenance, running for as long as the block does."""
+        """Collection, derivation, bill runs and maintenance, running for as long as the block does."""
         if self.collector is not None:
             await self.collector.start()
         maintenance_seconds = self.parts.settings.maintenance_minutes * 60
         tasks = [
             asyncio.create_task(_repeat(self._derive, every=DERIVE_SECONDS), name="derive"),
-            asyncio.create_task(
-                _repeat(self.parts.store.maintain, every=maintenance_seconds), name="maintain"
-            ),
+            asyncio.create_task(_repeat(self._work_bill_runs, every=JOB_SECONDS), name="bill runs"),
+            asyncio.create_task(_repeat(self._maintain, every=maintenance_seconds), name="maintain"),
         ]
         try:
             yield
         finally:
+            self._stopping.set()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -181,7 +186,14 @@ class Server:
         self.parts.intervals.derive_pending(_now())
 
     def _work_bill_runs(self) -> None:
-        self.parts.billing.work_bill_run(owner=f"server {os.getpid()}", clock=_now)
+        self.parts.billing.work_bill_run(
+            owner=f"server {os.getpid()}", clock=_now, stopping=self._stopping.is_set
+        )
+
+    def _maintain(self) -> None:
+        self.parts.store.maintain()
+        with self.parts.database.write() as session:
+            ChangeFeed().prune(session)
 
 
 def _now() -> datetime:

@@ -4,6 +4,7 @@ After a crash the next worker goes on behind the last committed step, so no acco
 """
 
 import hashlib
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from wattkeeper.billing.service import BillingService
 
 KIND = "bill_run"
-_LEASE = timedelta(minutes=5)
+_LEASE = timedelta(minutes=1)
+"""A step takes part of a second; after this long a run whose worker was killed goes on elsewhere."""
 
 
 class BillRuns:
@@ -45,8 +47,13 @@ class BillRuns:
             number = known if unfinished else known + 1
             return self._jobs.enqueue(session, KIND, key=f"{prefix}{number}", args=args, now=now)
 
-    def work(self, *, owner: str, clock: Callable[[], datetime]) -> BillRunView | None:
-        """Claim the oldest run that waits or was orphaned and bill its accounts to the end; None if there is none."""
+    def work(
+        self, *, owner: str, clock: Callable[[], datetime], stopping: Callable[[], bool]
+    ) -> BillRunView | None:
+        """Claim the oldest run that waits or was orphaned and bill its accounts to the end; None if there is none.
+
+        Once ``stopping`` says so, the run is put back after the account at hand, for the next worker.
+        """
         with self._database.write() as session:
             job = self._jobs.claim(session, [KIND], owner=owner, now=clock(), lease=_LEASE)
         if job is None:
@@ -54,6 +61,10 @@ class BillRuns:
         try:
             while (stepped := self._step(job, clock())) is not None:
                 job = stepped
+                if stopping():
+                    with self._database.write() as session:
+                        self._jobs.release(session, job)
+                    break
         except (JobLost, DatabaseError):
             raise  # the lease runs out, and the run goes on from its cursor
         except Exception as error:
@@ -81,10 +92,14 @@ class BillRuns:
     def _step(self, job: ClaimedJob, now: datetime) -> ClaimedJob | None:
         """Bill the next account; None when there is none left and the job is finished."""
         cursor = _cursor(job.cursor)
-        among = job.args["account_ids"]
+        among: list[int] | None = job.args["account_ids"]
         with self._database.read() as session:
-            account_id = BillingRepository(session).next_account(cursor["after"], among)
-            total = len(among) if among is not None else BillingRepository(session).count_accounts()
+            bills = BillingRepository(session)
+            account_id = (
+                bills.next_account(cursor["after"]) if among is None else _next(among, cursor["after"])
+            )
+            # Counted once: counting all accounts at each of them would be quadratic work.
+            total = job.total or (bills.count_accounts() if among is None else len(among))
         if account_id is None:
             with self._database.write() as session:
                 self._jobs.finish(session, job)
@@ -124,6 +139,12 @@ class BillRuns:
 
 def _cursor(kept: Any) -> dict[str, int]:
     return {"after": 0, "billed": 0, "estimated": 0} if kept is None else dict(kept)
+
+
+def _next(among: Sequence[int], after: int) -> int | None:
+    """The first of the sorted account ids beyond ``after``."""
+    position = bisect_right(among, after)
+    return among[position] if position < len(among) else None
 
 
 def _period(args: Any) -> TimeRange:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Select, func, insert, select
+from sqlalchemy import Select, func, insert, literal, select
 from sqlalchemy.orm import Session, aliased
 
 from wattkeeper.billing.models import AccountTariff, Bill, BillLine, BillRunException, Payment
@@ -46,6 +46,18 @@ class BillingRepository:
         self._session.add(row)
         self._session.flush()
         return row
+
+    def assign_where_none(self, tariff_code: str, *, valid_from: datetime, now: datetime) -> int:
+        """Give a tariff to every account that never had one, in one statement; returns to how many."""
+        without = select(
+            Account.id, *(literal(value, column.type) for column, value in (
+                (AccountTariff.tariff_code, tariff_code), (AccountTariff.basis, Basis.INTERVALS.value),
+                (AccountTariff.valid_from, valid_from), (AccountTariff.recorded_at, now),
+            ))
+        ).where(~select(AccountTariff.id).where(AccountTariff.account_id == Account.id).exists())  # fmt: skip
+        columns = ["account_id", "tariff_code", "basis", "valid_from", "recorded_at"]
+        given = insert(AccountTariff).from_select(columns, without.order_by(Account.id))
+        return len(self._session.scalars(given.returning(AccountTariff.id)).all())
 
     def end_assignment(self, assignment_id: int, at: datetime) -> None:
         """Give an open assignment its end."""
@@ -150,10 +162,8 @@ class BillingRepository:
         return self._session.scalar(wanted) or Decimal(0)
 
     # runs
-    def next_account(self, after: int, among: Sequence[int] | None) -> int | None:
-        """The first account id beyond `after`; `among` restricts the choice."""
-        if among is not None:
-            return min((account_id for account_id in among if account_id > after), default=None)
+    def next_account(self, after: int) -> int | None:
+        """The first account id beyond `after`."""
         return self._session.scalar(select(func.min(Account.id)).where(Account.id > after))
 
     def count_accounts(self) -> int:

@@ -95,6 +95,7 @@ class BillingService:
         with self.database.write() as session:
             bills = BillingRepository(session)
             account = Registry(session).get_account(account_id)
+            bills.lock(account_id)
             if live := bills.live_bills(account_id, period):
                 raise BillingRefused(
                     f"Account {account.code} has bill {live[0].number} within {period}.",
@@ -119,14 +120,9 @@ class BillingService:
     def assign_where_none(self, tariff_code: str, *, valid_from: datetime, now: datetime) -> int:
         """Bill every account that never had a tariff by this one from an instant on; returns how many."""
         self._library.get(tariff_code)
-        with self.database.read() as session:
-            bills = BillingRepository(session)
-            without = [
-                account.id for account in Registry(session).accounts() if not bills.assignments(account.id)
-            ]
-        for account_id in without:
-            self.assign_tariff(account_id, tariff_code=tariff_code, valid_from=valid_from, now=now)
-        return len(without)
+        with self.database.write() as session:
+            start = TimeRange(valid_from, None).start
+            return BillingRepository(session).assign_where_none(tariff_code, valid_from=start, now=now)
 
     def assigned_tariffs(self, account_id: int) -> list[AssignedTariff]:
         """An account's tariffs in order of time."""
@@ -262,9 +258,14 @@ class BillingService:
         """Queue a run that bills a period for all accounts, or some; returns the id of its job."""
         return self._runs.start(period, now=now, account_ids=account_ids)
 
-    def work_bill_run(self, *, owner: str, clock: Callable[[], datetime]) -> BillRunView | None:
-        """Claim the next bill run waiting or orphaned and bill its accounts to the end; None when there is none."""
-        return self._runs.work(owner=owner, clock=clock)
+    def work_bill_run(
+        self, *, owner: str, clock: Callable[[], datetime], stopping: Callable[[], bool] = lambda: False
+    ) -> BillRunView | None:
+        """Claim the next bill run queued or orphaned and bill its accounts to the end; None when there is none.
+
+        Once `stopping` says so, the run goes back in the queue after the account at hand.
+        """
+        return self._runs.work(owner=owner, clock=clock, stopping=stopping)
 
     def bill_run(self, job_id: int) -> BillRunView:
         """How far a run is, and which accounts it could not bill."""

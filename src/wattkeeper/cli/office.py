@@ -3,6 +3,7 @@
 Where a server owns the data folder they ask it; where none does they open the stores themselves, for as long as they run.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,9 +23,9 @@ from wattkeeper.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from wattkeeper.app import Parts
-    from wattkeeper.registry.importing import ImportPreview
 
 POLL_SECONDS = 0.3
+UNFINISHED = frozenset({"queued", "running"})
 ERRORS_SHOWN = 50
 
 
@@ -97,49 +98,28 @@ def import_registry(
 def _import_there(owner: Owner, content: bytes, name: str, *, existing: str, dry_run: bool) -> dict[str, Any]:
     def send(path: str) -> dict[str, Any]:
         files = {"file": (name, content)}
-        answer: dict[str, Any] = ask(owner, "POST", path, files=files, params={"existing": existing}).json()
+        answer: dict[str, Any] = ask(owner, "POST", path, files=files, data={"existing": existing}).json()
         return answer
 
     looked = send("/import/preview")
-    return looked if dry_run or looked["errors"] else send("/import")
+    return looked if dry_run or looked["errors"] else send("/import/apply")
 
 
 def _import_here(
     settings: Settings, content: bytes, name: str, *, existing: str, dry_run: bool
 ) -> dict[str, Any]:
     from wattkeeper.registry import importing
+    from wattkeeper.web.api.imports import import_answer
 
     with _parts(settings) as parts:
         chosen = importing.ExistingRows(existing)
         with parts.database.read() as session:
             looked = importing.preview(session, content, name, existing=chosen)
-        if not dry_run and not looked.errors:
+        apply = not dry_run and not looked.errors
+        if apply:
             with parts.database.write() as session:
                 looked = importing.apply(session, content, name, existing=chosen)
-    return _outcome(looked)
-
-
-def _outcome(preview: "ImportPreview") -> dict[str, Any]:
-    """The same shape as the API's answer."""
-    from wattkeeper.registry.importing import RowAction
-
-    return {
-        **{
-            f"{action.value}d" if action.value.endswith("e") else f"{action.value}ped": preview.count(action)
-            for action in RowAction
-        },
-        "errors": [
-            {
-                "row": error.row,
-                "column": error.column,
-                "value": error.value,
-                "message": error.message,
-                "hint": error.hint,
-            }
-            for error in preview.errors
-        ],
-        "ignored": list(preview.ignored),
-    }
+    return import_answer(looked, applied=apply).model_dump(mode="json")
 
 
 def _print_import(outcome: Mapping[str, Any], *, dry_run: bool) -> None:
@@ -180,6 +160,11 @@ def bill(
     settings = load_settings(data_dir=data_dir)
     owner = running_server(settings)
     outcome = _bill_there(owner, month, tariff) if owner is not None else _bill_here(settings, month, tariff)
+    if outcome["state"] != "finished":
+        raise BillRunFailed(
+            f"Bill run {outcome['id']} stopped: {outcome['state']}.",
+            hint="The server's log says why. Bills made so far stand; run it again to go on.",
+        )
     if json:
         print_json(outcome)
         return
@@ -198,22 +183,20 @@ def _bill_there(owner: Owner, month: str, tariff: str | None) -> dict[str, Any]:
         ask(owner, "POST", "/tariff-assignments", json={"tariff": tariff, "month": month})
     run: dict[str, Any] = ask(owner, "POST", "/bill-runs", json={"month": month}).json()
     with _progress() as show:
-        while run["state"] in {"waiting", "running"}:
+        while run["state"] in UNFINISHED:
             show(run["progress"], run["total"])
             time.sleep(POLL_SECONDS)
             run = ask(owner, "GET", f"/bill-runs/{run['id']}").json()
-    if run["state"] != "finished":
-        raise BillRunFailed(
-            f"Bill run {run['id']} stopped: {run['state']}.",
-            hint="Look at the server's log; run it again to go on.",
-        )
     return run
 
 
 def _bill_here(settings: Settings, month: str, tariff: str | None) -> dict[str, Any]:
     from wattkeeper.web.api.runs import bill_run_answer, finished_month
 
-    now = datetime.now(UTC)
+    def clock() -> datetime:
+        return datetime.now(UTC)
+
+    now = clock()
     with _parts(settings) as parts:
         period = finished_month(month, parts.database, now=now)
         if tariff is not None:
@@ -221,8 +204,11 @@ def _bill_here(settings: Settings, month: str, tariff: str | None) -> dict[str, 
         while parts.intervals.derive_pending(now):
             pass
         job_id = parts.billing.start_bill_run(period, now=now)
-        parts.billing.work_bill_run(owner="command line", clock=lambda: datetime.now(UTC))
-        return bill_run_answer(parts.billing.bill_run(job_id)).model_dump(mode="json")
+        while (run := parts.billing.bill_run(job_id)).state in UNFINISHED:
+            # None: another worker has it, or had it and was killed. Its lease is over within a minute.
+            if parts.billing.work_bill_run(owner=f"command {os.getpid()}", clock=clock) is None:
+                time.sleep(POLL_SECONDS)
+        return bill_run_answer(run).model_dump(mode="json")
 
 
 @contextmanager

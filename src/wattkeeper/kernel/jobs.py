@@ -161,6 +161,10 @@ class JobQueue:
             session, job, {"state": JobState.FAILED, "owner": None, "lease_until": None, "error": error}
         )
 
+    def release(self, session: Session, job: ClaimedJob) -> None:
+        """Put the job back in the queue, to go on from its cursor: its worker is told to stop."""
+        self._update(session, job, {"state": JobState.QUEUED, "owner": None, "lease_until": None})
+
     def retry(self, session: Session, job_id: int) -> None:
         """Put a failed job back in the queue, to go on from its cursor."""
         again = (

@@ -8,8 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from wattkeeper.billing.errors import BillingError
+from wattkeeper.billing.models import AccountTariff
+from wattkeeper.billing.repository import BillingRepository
+from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.readings.store import ReadingsStore
 
 RUNNER = Path(__file__).with_name("run_process.py")
@@ -91,6 +95,43 @@ def test_a_run_that_dies_goes_on_where_it_was(village, months, now, dying_clock)
     view = village.billing.work_bill_run(owner="w", clock=lambda: later)
     assert (view.state, view.progress, view.billed) == ("finished", 4, 4)
     assert billed(village, months[0]) == ["A0", "A1", "A2", "A3"]
+
+
+def test_a_run_that_is_told_to_stop_is_taken_up_again_at_once(village, months, now):
+    for number in range(3):
+        village.account(f"A{number}")
+    run = village.billing.start_bill_run(months[0], now=now)
+    stopped = village.billing.work_bill_run(owner="a", clock=lambda: now, stopping=lambda: True)
+    assert (stopped.job_id, stopped.state, stopped.billed) == (run, "queued", 1)
+    view = village.billing.work_bill_run(owner="b", clock=lambda: now)
+    assert (view.job_id, view.state, view.progress, view.total) == (run, "finished", 3, 3)
+    assert billed(village, months[0]) == ["A0", "A1", "A2"]
+
+
+def test_a_run_of_no_accounts_bills_nobody(village, months, now):
+    village.account("A1")
+    village.billing.start_bill_run(months[0], now=now, account_ids=[])
+    assert village.billing.work_bill_run(owner="w", clock=lambda: now).state == "finished"
+    assert billed(village, months[0]) == []
+
+
+def test_a_tariff_is_given_only_to_accounts_that_never_had_one(village, months, now):
+    had = village.account("A1", hours=0)
+    without = village.account("A2", hours=0, tariff=None)
+    start = months[1].start
+    assert village.billing.assign_where_none("cn-beijing-residential", valid_from=start, now=now) == 1
+    assert village.billing.assign_where_none("cn-beijing-residential", valid_from=start, now=now) == 0
+    assert [each.tariff_code for each in village.billing.assigned_tariffs(had)] == ["cn-single-price"]
+    (given,) = village.billing.assigned_tariffs(without)
+    assert (given.tariff_code, given.period) == ("cn-beijing-residential", TimeRange(start, None))
+
+
+def test_the_database_refuses_a_second_open_tariff(village, now):
+    account = village.account("A1", hours=0)
+    with pytest.raises(DBAPIError), village.database.write() as session:
+        BillingRepository(session).add_assignment(
+            AccountTariff(account_id=account, tariff_code="cn-single-price", valid_from=now, recorded_at=now)
+        )
 
 
 def test_an_unknown_run_is_said_to_be_unknown(village):

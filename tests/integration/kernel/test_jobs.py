@@ -177,3 +177,17 @@ def test_of_many_who_ask_for_the_same_job_at_once_all_get_the_same_one(database)
     for person in people:
         person.join(60)
     assert (len(ids), len(set(ids))) == (4, 1)
+
+
+def test_a_released_job_goes_on_from_its_cursor_with_the_next_worker(database):
+    enqueue(database)
+    job = claim(database, "a")
+    assert job is not None
+    with database.write() as session:
+        job = queue.step(session, job, Step(cursor={"account": 3}, progress=3), now=NOW, lease=LEASE)
+        queue.release(session, job)
+    again = claim(database, "b")
+    assert again is not None
+    assert (again.owner, again.cursor, again.progress) == ("b", {"account": 3}, 3)
+    with pytest.raises(JobLost), database.write() as session:
+        queue.finish(session, job)

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from starlette.responses import Response
 
-from wattkeeper.registry.importing import ExistingRows, ImportPreview
+from wattkeeper.registry.importing import ExistingRows, ImportPreview, RowAction
 from wattkeeper.web.api import schemas
 from wattkeeper.web.console.imports import XLSX, template_response
 from wattkeeper.web.pages import services_of
@@ -34,7 +34,7 @@ def post_preview(
 ) -> schemas.ImportAnswer:
     """Every error per row and column; nothing is written."""
     upload = imports.checked(file.filename, file.file.read(imports.LARGEST_BYTES + 1), existing)
-    return _answer(imports.preview(services_of(request), upload), applied=False)
+    return import_answer(imports.preview(services_of(request), upload), applied=False)
 
 
 @router.post("/apply", responses=documented(400, 422), summary="Import a file, all of it or nothing")
@@ -45,9 +45,18 @@ def post_apply(
 ) -> schemas.ImportAnswer:
     """Refused (422) for a single error. A repeat finds its rows there and leaves them, so it is harmless."""
     upload = imports.checked(file.filename, file.file.read(imports.LARGEST_BYTES + 1), existing)
-    return _answer(imports.apply(services_of(request), upload), applied=True)
+    return import_answer(imports.apply(services_of(request), upload), applied=True)
 
 
-def _answer(preview: ImportPreview, *, applied: bool) -> schemas.ImportAnswer:
+def import_answer(preview: ImportPreview, *, applied: bool) -> schemas.ImportAnswer:
+    """A preview or an import as the API and the command line show it."""
     errors = [schemas.ImportErrorItem.model_validate(error) for error in preview.errors]
-    return schemas.ImportAnswer(rows=len(preview.rows), errors=errors, applied=applied)
+    return schemas.ImportAnswer(
+        rows=len(preview.rows),
+        created=preview.count(RowAction.CREATE),
+        updated=preview.count(RowAction.UPDATE),
+        skipped=preview.count(RowAction.SKIP),
+        ignored=list(preview.ignored),
+        errors=errors,
+        applied=applied,
+    )

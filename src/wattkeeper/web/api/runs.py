@@ -45,7 +45,7 @@ class RunExceptionItem(BaseModel):
 
 
 class BillRunAnswer(BaseModel):
-    """How far a bill run is. `state` is waiting, running, finished or failed."""
+    """How far a bill run is. `state` is queued, running, finished or failed."""
 
     id: int
     state: str

@@ -334,16 +334,22 @@ class OverviewAnswer(Shape):
 
 
 class ImportErrorItem(Shape):
-    """What is wrong in one cell."""
+    """What is wrong in one cell, and what to write instead."""
 
     row: int
     column: str
+    value: str
     message: str
+    hint: str | None
 
 
 class ImportAnswer(Shape):
-    """What an import would do, or did."""
+    """What an import would do, or did: how many rows are new, changed, or left as they were."""
 
     rows: int
+    created: int
+    updated: int
+    skipped: int
+    ignored: list[str] = Field(description="Headings of the file that mean nothing here.")
     errors: list[ImportErrorItem]
     applied: bool
