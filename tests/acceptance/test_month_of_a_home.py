@@ -1,4 +1,4 @@
-"""A month of a real home, through the whole thread: meter, frames over TCP, store, intervals.
+"""A month of a real home, through the whole thread: meter, frames over TCP, store, intervals, bill.
 
 The home is an Australian one of 2013 (Smart-Grid Smart-City, half-hourly kWh); a simulated meter in Shanghai counts
 what it used, and remembers it as a DL/T 645 meter does. Nothing is polled in that month: the collector comes when
@@ -10,13 +10,15 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import duckdb
 import pytest
 
+from wattkeeper.billing.service import BillingService
+from wattkeeper.billing.values import BillView
 from wattkeeper.collection.clock import ManualClock
 from wattkeeper.collection.engine import Collector
 from wattkeeper.collection.values import CollectorOptions
@@ -27,7 +29,7 @@ from wattkeeper.readings.service import IntervalService
 from wattkeeper.readings.store import ReadingsStore
 from wattkeeper.registry.models import PointKind
 from wattkeeper.registry.repository import Registry
-from wattkeeper.registry.service import install_meter
+from wattkeeper.registry.service import assign_account, install_meter
 from wattkeeper.simulator.loads import ColumnLoad
 from wattkeeper.simulator.world import Neighbourhood, WorldPlan
 
@@ -167,3 +169,41 @@ async def test_a_quarter_hour_can_be_traced_to_the_meters_own_frame(home: Home):
     shown = f"{int(reading['value'] * 100):08d}"
     unmasked = bytes((octet - 0x33) % 256 for octet in reply)
     assert bytes.fromhex(shown)[::-1] in unmasked  # BCD, low byte first, 33H added to each byte
+
+
+def billed(home: Home) -> BillView:
+    """The bill of the month, by the time-of-use tariff of Shanghai, for an account that begins with it."""
+    with home.database.write() as session:
+        registry = Registry(session)
+        customer = registry.add_customer(code="C1", name="王小明")
+        account_id = registry.add_account(
+            customer_id=customer.id, code="H1", name="A home", opened_at=home.month.start
+        ).id
+        assign_account(session, point_id=home.point_id, account_id=account_id, at=home.month.start)
+    billing = BillingService(home.database, home.store)
+    billing.assign_tariff(
+        account_id, tariff_code="cn-shanghai-residential-tou", valid_from=home.month.start, now=home.now
+    )
+    bill = billing.issue_bill(account_id, period=home.month, now=home.now)
+    assert billing.recompute(bill.id).matches
+    assert billing.balance(account_id) == bill.total
+    return bill
+
+
+async def test_the_billed_kwh_are_those_of_the_source_to_the_registers_resolution(home: Home):
+    bill = billed(home)
+    peak = [used for half, used in enumerate(home.source_kwh) if 12 <= half % 48 < 44]  # 06:00 to 22:00
+    used = {"peak": sum(peak), "valley": sum(home.source_kwh) - sum(peak)}
+    [row] = bill.readings
+    assert (row.meter_address, bill.estimated) == (ADDRESS, False)
+    assert row.end - row.start == row.energy_kwh == bill.energy_kwh  # the meter's own registers at both ends
+    assert abs(bill.energy_kwh - sum(home.source_kwh)) < RESOLUTION
+    lines = {line.tou: line for line in bill.lines}
+    assert {line.tier for line in bill.lines} == {1}
+    prices = {"peak": Decimal("0.617"), "valley": Decimal("0.307")}
+    changes = 2 * 30 * RESOLUTION  # each change between peak and valley is seen to a digit of the register
+    for tou, price in prices.items():
+        assert abs(lines[tou].quantity - used[tou]) < changes
+        assert lines[tou].amount == (lines[tou].quantity * price).quantize(RESOLUTION, ROUND_HALF_UP)
+    assert sum(line.quantity for line in bill.lines) == bill.energy_kwh
+    assert bill.total.amount == sum(line.amount for line in bill.lines)
