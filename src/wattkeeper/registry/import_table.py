@@ -68,7 +68,7 @@ def read_table(content: bytes, name: str) -> Table:
 
 
 def template(language: Literal["zh", "en"] = "zh") -> bytes:
-    """An Excel file with the headings, an example and a second sheet that explains every column."""
+    """An Excel file with the headings, and a second sheet that explains every column with an example."""
     chinese = language == "zh"
     file = io.BytesIO()
     with xlsxwriter.Workbook(file, {"in_memory": True}) as book:
