@@ -78,13 +78,14 @@ class Parts:
             library = TariffLibrary.open(settings.data_dir / "tariffs")
             store = _open_store(settings)
             undo.callback(store.close)
+            intervals = IntervalService(database, store)
             parts = cls(
                 settings=settings,
                 lock=lock,
                 database=database,
                 store=store,
-                intervals=IntervalService(database, store),
-                billing=BillingService(database, store, library=library),
+                intervals=intervals,
+                billing=BillingService(database, store, intervals=intervals, library=library),
             )
             undo.pop_all()  # nothing failed: the stores stay open until `close`
         return parts

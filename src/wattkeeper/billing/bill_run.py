@@ -18,6 +18,7 @@ from wattkeeper.kernel.calendars import CalendarYearUnknown
 from wattkeeper.kernel.database import DatabaseError
 from wattkeeper.kernel.jobs import ClaimedJob, JobLost, JobQueue, Step
 from wattkeeper.kernel.timerange import TimeRange
+from wattkeeper.readings.service import IntervalService
 
 if TYPE_CHECKING:
     from wattkeeper.billing.service import BillingService
@@ -30,8 +31,9 @@ _LEASE = timedelta(minutes=1)
 class BillRuns:
     """Starts, works and shows bill runs."""
 
-    def __init__(self, billing: "BillingService") -> None:
+    def __init__(self, billing: "BillingService", intervals: IntervalService) -> None:
         self._billing = billing
+        self._intervals = intervals
         self._database = billing.database
         self._jobs = JobQueue()
 
@@ -52,6 +54,7 @@ class BillRuns:
     ) -> BillRunView | None:
         """Claim the oldest run that waits or was orphaned and bill its accounts to the end; None if there is none.
 
+        It bills what is known when it begins: intervals of the readings that are in by then are derived first.
         Once ``stopping`` says so, the run is put back after the account at hand, for the next worker.
         """
         with self._database.write() as session:
@@ -59,6 +62,7 @@ class BillRuns:
         if job is None:
             return None
         try:
+            self._intervals.derive_pending(clock())
             while (stepped := self._step(job, clock())) is not None:
                 job = stepped
                 if stopping():
@@ -86,7 +90,7 @@ class BillRuns:
             return BillRunView(
                 job_id=job.id, period=_period(job.args), state=job.state.value, progress=job.progress,
                 total=job.total or 0, billed=cursor["billed"], estimated=cursor["estimated"],
-                exceptions=bills.exceptions(job.id),
+                exceptions=bills.exceptions(job.id), error=job.error,
             )  # fmt: skip
 
     def _step(self, job: ClaimedJob, now: datetime) -> ClaimedJob | None:

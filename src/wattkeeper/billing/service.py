@@ -37,6 +37,7 @@ from wattkeeper.kernel.calendars import Calendar
 from wattkeeper.kernel.database import Database
 from wattkeeper.kernel.money import Money
 from wattkeeper.kernel.timerange import TimeRange
+from wattkeeper.readings.service import IntervalService
 from wattkeeper.readings.store import ReadingsStore
 from wattkeeper.registry.repository import Registry
 
@@ -51,11 +52,15 @@ class BillingService:
         database: Database,
         store: ReadingsStore,
         *,
+        intervals: IntervalService | None = None,
         library: TariffLibrary | None = None,
         calendars: Mapping[str, Calendar] | None = None,
         rules: Rules | None = None,
     ) -> None:
-        """`calendars` are the installation's own by country code; "" is that of tariffs that name none."""
+        """`calendars` are the installation's own by country code; "" is that of tariffs that name none.
+
+        `intervals` is the one that already derives in this process, if one does.
+        """
         self.database = database
         self._store = store
         self._library = TariffLibrary.open() if library is None else library
@@ -63,7 +68,7 @@ class BillingService:
         countries = {tariff.calendar or "" for tariff in self._library.all()}
         self._calendars = {code: given.get(code) or Calendar(code or None) for code in countries}
         self._rules = Rules() if rules is None else rules
-        self._runs = BillRuns(self)
+        self._runs = BillRuns(self, IntervalService(database, store) if intervals is None else intervals)
         self._counter = Counter(database)
 
     # tariffs

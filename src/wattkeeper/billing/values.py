@@ -241,3 +241,5 @@ class BillRunView:
     billed: int
     estimated: int
     exceptions: tuple[RunException, ...]
+    error: str | None
+    """Why the run failed, if it did."""

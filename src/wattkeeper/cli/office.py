@@ -162,8 +162,8 @@ def bill(
     outcome = _bill_there(owner, month, tariff) if owner is not None else _bill_here(settings, month, tariff)
     if outcome["state"] != "finished":
         raise BillRunFailed(
-            f"Bill run {outcome['id']} stopped: {outcome['state']}.",
-            hint="The server's log says why. Bills made so far stand; run it again to go on.",
+            f"Bill run {outcome['id']} {outcome['state']}: {outcome['error']}",
+            hint="Bills made so far stand; run it again to go on.",
         )
     if json:
         print_json(outcome)
@@ -201,8 +201,6 @@ def _bill_here(settings: Settings, month: str, tariff: str | None) -> dict[str, 
         period = finished_month(month, parts.database, now=now)
         if tariff is not None:
             parts.billing.assign_where_none(tariff, valid_from=period.start, now=now)
-        while parts.intervals.derive_pending(now):
-            pass
         job_id = parts.billing.start_bill_run(period, now=now)
         while (run := parts.billing.bill_run(job_id)).state in UNFINISHED:
             # None: another worker has it, or had it and was killed. Its lease is over within a minute.

@@ -54,6 +54,7 @@ class BillRunAnswer(BaseModel):
     billed: int
     estimated: int
     exceptions: list[RunExceptionItem]
+    error: str | None = Field(description="Why a failed run failed.")
 
 
 @router.post(
@@ -121,4 +122,5 @@ def bill_run_answer(run: BillRunView) -> BillRunAnswer:
             )
             for e in run.exceptions
         ],
+        error=run.error,
     )
