@@ -70,6 +70,13 @@ function frame(element) {
 
 const take = value => (value === null ? null : Number(value))
 
+// First and last index of each run of true.
+function runs(flags) {
+  const found = []
+  flags.forEach((flag, index) => { if (flag) { if (flags[index - 1]) found.at(-1)[1] = index; else found.push([index, index]) } })
+  return found.map(([from, to]) => [from, Math.min(to + 1, flags.length - 1)])
+}
+
 function curve(element, words, now, before) {
   const at = civil(element.dataset.zone)
   const base = frame(element)
@@ -80,12 +87,16 @@ function curve(element, words, now, before) {
   const unit = bars ? 'kWh' : 'kW'
   const oneDay = new Set(moments.map(({ day }) => day)).size <= 1
   const axis = base.categories(oneDay ? moments.map(({ time }) => time) : labels)
+  if (oneDay) axis.axisLabel.interval = index => /[02468]:00$/.test(moments[index].time)
   if (!oneDay && !bars) {
     axis.axisLabel.interval = index => moments[index].time === '00:00'
     axis.axisLabel.formatter = label => label.split(' ')[0]
   }
   const shape = bars ? { type: 'bar', barMaxWidth: 26, itemStyle: { borderRadius: [3, 3, 0, 0] } } : { type: 'line', showSymbol: false, lineStyle: { width: 1.6 }, areaStyle: { opacity: 0.1 }, connectNulls: false, sampling: 'lttb' }
-  const series = [{ ...shape, name: words.now, data: values, color: colour('--wk-accent'), z: 3 }]
+  const guessed = now.status.map(status => status === 'estimated')
+  const data = bars ? values.map((value, index) => (guessed[index] ? { value, itemStyle: { opacity: 0.45 } } : value)) : values
+  const marked = bars ? {} : { markArea: { silent: true, itemStyle: { color: colour('--wk-warn-wash'), opacity: 0.7 }, label: { show: false }, data: runs(guessed).map(([from, to]) => [{ xAxis: from }, { xAxis: to }]) } }
+  const series = [{ ...shape, ...marked, name: words.now, data, color: colour('--wk-accent'), z: 3 }]
   if (before) {
     const previous = (bars ? before.energy_kwh : before.power_kw).map(take).slice(0, values.length)
     series.unshift({ type: bars ? 'bar' : 'line', name: words.before, data: previous, showSymbol: false, barMaxWidth: 26, color: colour('--wk-faint'), lineStyle: { width: 1.4, type: 'dashed' }, itemStyle: { borderRadius: [3, 3, 0, 0] } })
@@ -117,7 +128,8 @@ function heat(element, words, data) {
     const value = take(data.power_kw[index])
     if (value === null) return
     top = Math.max(top, value)
-    cells.push([slot, days.length - 1, value])
+    const cell = [slot, days.length - 1, value]
+    cells.push(data.status[index] === 'estimated' ? { value: cell, itemStyle: { opacity: 0.4 }, estimated: true } : cell)
   })
   const slots = [...Array(96).keys()].map(slot => `${String(slot >> 2).padStart(2, '0')}:${String((slot % 4) * 15).padStart(2, '0')}`)
   return {
@@ -126,7 +138,7 @@ function heat(element, words, data) {
     xAxis: { ...base.categories(slots), axisLabel: { color: colour('--wk-muted'), interval: index => index % 16 === 0, fontSize: 12 }, splitArea: { show: false } },
     yAxis: { ...base.categories(days), inverse: true, axisLabel: { color: colour('--wk-muted'), fontSize: 12, formatter: shortDay, hideOverlap: true } },
     visualMap: { min: 0, max: top || 1, orient: 'horizontal', left: 'center', bottom: 0, itemHeight: 160, itemWidth: 10, text: [`${number(top, 2)} kW`, '0'], textStyle: { color: colour('--wk-muted') }, inRange: { color: ['--wk-heat-0', '--wk-heat-1', '--wk-heat-2', '--wk-heat-3', '--wk-heat-4'].map(colour) } },
-    tooltip: { ...base.tooltip, trigger: 'item', formatter: ({ value }) => tip(`${days[value[1]]} ${slots[value[0]]}`, [[words.load, `${number(value[2], 3)} kW`]]) },
+    tooltip: { ...base.tooltip, trigger: 'item', formatter: ({ value, data: cell }) => tip(`${days[value[1]]} ${slots[value[0]]}`, [[words.load, `${number(value[2], 3)} kW`], ...(cell.estimated ? [[words.estimated, '', 'muted']] : [])]) },
     series: [{ type: 'heatmap', data: cells, progressive: 0, itemStyle: { borderWidth: 0 }, emphasis: { itemStyle: { borderColor: colour('--wk-text'), borderWidth: 1 } } }],
   }
 }
@@ -140,7 +152,8 @@ async function fetched(url) {
 async function option(element) {
   const words = JSON.parse(element.dataset.words)
   const [now, before] = await Promise.all([element.dataset.url, element.dataset.before].filter(Boolean).map(fetched))
-  element.classList.toggle('is-empty', !now.energy_kwh.some(value => value !== null))
+  element.dataset.empty = words.empty
+  element.classList.toggle('is-empty', ![now, before].some(data => data?.energy_kwh.some(value => value !== null)))
   return () => (element.dataset.chart === 'heat' ? heat(element, words, now) : curve(element, words, now, before))
 }
 
@@ -161,6 +174,19 @@ export async function draw(element) {
     sizes.observe(element)
   } catch (problem) {
     element.dataset.problem = problem.message
+  }
+}
+
+// Charts that end with the present are drawn again as it moves on, where they stand.
+export function refresh() {
+  for (const [element, known] of drawn) {
+    if (!element.isConnected || !('refresh' in element.dataset) || !known.chart) continue
+    option(element).then(make => {
+      if (drawn.get(element) !== known) return
+      known.make = make
+      const { dataZoom, ...rest } = make() // a zoomed chart stays where somebody has zoomed it
+      known.chart.setOption(rest)
+    }).catch(() => {})
   }
 }
 

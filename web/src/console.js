@@ -78,6 +78,18 @@ function startReadings() {
   })
 }
 
+function startStates() {
+  const holder = document.querySelector('[data-meter-state]')
+  if (!holder) return
+  const meter = holder.dataset.meterState
+  listen('meters', `meter:${meter}`, states => {
+    const pill = holder.querySelector('.state')
+    if (!states[meter] || !pill) return
+    pill.dataset.state = states[meter].state
+    show(pill, states[meter].text)
+  })
+}
+
 function startTick() {
   listen('connected', null, yes => { root.dataset.stream = yes ? 'open' : 'lost' })
   listen('tick', 'tick', tick => {
@@ -88,6 +100,13 @@ function startTick() {
     }
   })
 }
+
+// Parts of a page that are asked for again while it is looked at; never under somebody's selection or open menu.
+setInterval(() => {
+  if (document.hidden || document.querySelector('.htmx-request') || getSelection().toString()) return
+  each('[data-poll]', part => { if (!part.contains(document.activeElement)) part.dispatchEvent(new Event('poll')) })
+}, 10_000)
+setInterval(async () => { if (!document.hidden && islands) { const { refresh } = await islands; refresh() } }, 30_000)
 
 let islands = null
 async function startIslands() {
@@ -102,5 +121,6 @@ async function startIslands() {
 document.addEventListener('htmx:after:swap', () => { ageAll(); startIslands() })
 startTick()
 startReadings()
+startStates()
 startIslands()
 ageAll()

@@ -18,7 +18,7 @@ from wattkeeper.web.console import billing, exchanges, imports, links, meters, o
 from wattkeeper.web.guard import Guard
 from wattkeeper.web.pages import Pages, first_zone
 from wattkeeper.web.queries.imports import Uploads
-from wattkeeper.web.queries.overview import Remembered, energies
+from wattkeeper.web.queries.overview import Remembered, figures
 from wattkeeper.web.services import Services
 
 DESCRIPTION = """
@@ -57,7 +57,7 @@ def create_application(services: Services) -> FastAPI:
     application.state.live = live.LiveStreams()
     application.state.uploads = Uploads()
     application.state.zone = functools.partial(first_zone, services)
-    application.state.energies = Remembered(lambda: energies(services, first_zone(services)), services.clock)
+    application.state.figures = Remembered(lambda: figures(services, first_zone(services)), services.clock)
     problems.install(application)
     application.mount("/static", assets)
     application.include_router(_api(), prefix="/api/v1")

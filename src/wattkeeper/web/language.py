@@ -1,7 +1,7 @@
 """Two languages: catalogues read from their .po files at start, and numbers, money and times as each language writes them."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -127,6 +127,10 @@ class Language:
     def choose(self, zh: str | None, en: str | None) -> str:
         """Which of two given texts this language shows."""
         return (zh if self.code == "zh" else en) or zh or en or ""
+
+    def listed(self, parts: Iterable[str]) -> str:
+        """Some things in a row."""
+        return ("、" if self.code == "zh" else ", ").join(parts)
 
     def _civil(self, instant: Moment) -> Day:
         return instant.astimezone(self.zone).date() if isinstance(instant, datetime) else instant

@@ -12,13 +12,13 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
-from wattkeeper.collection.values import LinkStatus, LiveReading
+from wattkeeper.collection.values import LinkStatus, LiveReading, MeterState
 from wattkeeper.kernel.hub import Hub
 from wattkeeper.links.traffic import Traffic
 from wattkeeper.web.language import Language
 from wattkeeper.web.pages import language_of, services_of
 from wattkeeper.web.queries.frames import summary_of
-from wattkeeper.web.queries.states import link_news
+from wattkeeper.web.queries.states import link_news, meter_shown
 from wattkeeper.web.services import Services
 
 BATCH: Final = timedelta(milliseconds=250)
@@ -62,6 +62,7 @@ class Batch:
     frames: list[Traffic] = field(default_factory=list)
     skipped: int = 0
     links: dict[str, dict[str, str]] = field(default_factory=dict)
+    meters: dict[int, dict[str, str]] = field(default_factory=dict)
 
     def take(self, message: Any) -> None:
         """One message of the hub."""
@@ -70,6 +71,9 @@ class Batch:
                 self._frame(message)
             case LinkStatus():
                 self.links[message.code] = link_news(message, self.say)
+            case MeterState() if f"meter:{message.meter_id}" in self.wants:
+                shown = meter_shown(message, enabled=True, say=self.say)
+                self.meters[message.meter_id] = {"state": shown.level, "text": shown.text}
             case list():
                 self.readings += len(message)
                 self._values(message)
@@ -91,6 +95,8 @@ class Batch:
         """The batch as server-sent events."""
         if self.values:
             yield _event("readings", [self._value(reading) for reading in self.values.values()])
+        if self.meters:
+            yield _event("meters", self.meters)
         if self.frames:
             frames = [summary_of(traffic, self.say) for traffic in self.frames]
             yield _event("traffic", {"frames": frames, "skipped": self.skipped})
@@ -121,7 +127,9 @@ async def _stream(
     services: Services, streams: LiveStreams, wants: frozenset[str], say: Language
 ) -> AsyncIterator[str]:
     hub: Hub = services.hub
-    topics = ["reading", "link"] + (["traffic"] if any(want.startswith("traffic:") for want in wants) else [])
+    topics = ["reading", "link", "meter"] + (
+        ["traffic"] if any(want.startswith("traffic:") for want in wants) else []
+    )
     total, quiet = 0, 0
     yield "retry: 2000\n: connected\n\n"
     async with hub.subscribe(*topics) as queue:

@@ -1,7 +1,6 @@
 """Pages: what every one of them has (language, zone, navigation), and how it becomes an answer."""
 
 import functools
-import http
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -14,6 +13,7 @@ from fastapi.responses import HTMLResponse
 from wattkeeper.registry.repository import Registry
 from wattkeeper.web.assets import Assets
 from wattkeeper.web.language import DEFAULT_ZONE, LOCALES, Code, Language, known, language, preferred
+from wattkeeper.web.sayings import Said
 from wattkeeper.web.services import Services
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
@@ -130,15 +130,7 @@ def render(
     return response
 
 
-def error_page(request: Request, *, status: int, detail: str, hint: str | None) -> HTMLResponse:
+def error_page(request: Request, *, status: int, told: Said) -> HTMLResponse:
     """An error as a page; a fragment where htmx asked for one, since it puts errors where the answer would go."""
     template = "error_fragment.html" if request.headers.get("hx-request") else "error.html"
-    return render(
-        request,
-        template,
-        http_status=status,
-        code=status,
-        phrase=http.HTTPStatus(status).phrase,
-        detail=detail,
-        hint=hint,
-    )
+    return render(request, template, http_status=status, code=status, told=told)

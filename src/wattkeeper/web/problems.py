@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from wattkeeper.kernel.errors import WattkeeperError
+from wattkeeper.web.sayings import said, status_said
 
 log = structlog.get_logger(__name__)
 
@@ -122,17 +123,27 @@ def _for_people(request: Request) -> bool:
     return not request.url.path.startswith("/api/") and "json" not in request.headers.get("accept", "")
 
 
-def _answer(request: Request, status: int, slug: str, detail: str, **more: Any) -> Response:
+def _answer(
+    request: Request,
+    status: int,
+    slug: str,
+    detail: str,
+    *,
+    error: WattkeeperError | None = None,
+    **more: Any,
+) -> Response:
     if not _for_people(request):
         return problem_response(status, slug, detail, **more)
-    from wattkeeper.web.pages import error_page  # noqa: PLC0415 (pages report problems, problems make pages)
+    from wattkeeper.web.pages import error_page, language_of  # noqa: PLC0415 (pages report problems, problems make pages)
 
-    return error_page(request, status=status, detail=detail, hint=more.get("hint"))
+    say = language_of(request)
+    told = said(error, say) if error else status_said(status, request.url.path, detail, say)
+    return error_page(request, status=status, told=told)
 
 
 async def _own(request: Request, error: Exception) -> Response:
     assert isinstance(error, WattkeeperError)
-    return _answer(request, status_of(error), slug_of(error), error.message, hint=error.hint)
+    return _answer(request, status_of(error), slug_of(error), error.message, hint=error.hint, error=error)
 
 
 async def _http(request: Request, error: Exception) -> Response:

@@ -13,7 +13,7 @@ router = APIRouter()
 @router.get("/overview", tags=["overview"], summary="The figures of the overview")
 def get_overview(request: Request) -> schemas.OverviewAnswer:
     """Energy, answering meters, success of reads and open bills."""
-    found = overview(services_of(request), language_of(request), request.app.state.energies())
+    found = overview(services_of(request), language_of(request), request.app.state.figures())
     return schemas.OverviewAnswer(
         collecting=found.collecting,
         meters=found.meters,

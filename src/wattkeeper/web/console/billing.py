@@ -2,7 +2,7 @@
 
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Final
 
@@ -88,7 +88,7 @@ def pay_bill(
             now=services.clock(),
         )
     except WattkeeperError as error:
-        return _bill_page(request, bill_id, notice=Notice.of(error), status=409)
+        return _bill_page(request, bill_id, notice=Notice.of(error, language_of(request)), status=409)
     return RedirectResponse(f"/bills/{bill_id}?paid=1", status_code=303)
 
 
@@ -124,12 +124,30 @@ def _bill_page(
         notice=notice,
         balance=balance,
         units={unit: say.text(text) for unit, text in UNITS.items()},
+        meter_ids=_meter_ids(services, bill),
+        last_day=_last_day(bill, say),
         payable=balance.amount > 0,
         suggested=f"{_suggested(bill, balance):f}",
         payment_key=uuid.uuid4().hex,
         methods=[(code, say.text(text)) for code, text in money.METHODS.items()],
         payments=services.billing.payments(bill.account_id),
     )
+
+
+def _meter_ids(services: Services, bill: BillView) -> dict[str, int | None]:
+    """The meters a bill names by address."""
+    with services.database.read() as session:
+        registry = Registry(session)
+        rows = {
+            row.meter_address: registry.find_meters(search=row.meter_address, limit=1).rows
+            for row in bill.readings
+        }
+    return {address: found[0].meter_id if found else None for address, found in rows.items()}
+
+
+def _last_day(bill: BillView, say: Language) -> str:
+    assert bill.period.end is not None
+    return f"{(bill.period.end - timedelta(microseconds=1)).astimezone(say.zone):%Y-%m-%d}"
 
 
 def _suggested(bill: BillView, balance: Money) -> Decimal:
@@ -141,11 +159,13 @@ def _suggested(bill: BillView, balance: Money) -> Decimal:
 def accounts_page(
     request: Request,
     search: Annotated[str, Query(max_length=100)] = "",
+    unbilled: Annotated[str, Query(max_length=7)] = "",
     after: Annotated[str | None, Query(max_length=64)] = None,
 ) -> HTMLResponse:
-    """The list of accounts."""
+    """The list of accounts; `unbilled` is a month whose bill they lack."""
     services, say = services_of(request), language_of(request)
-    found = money.find_accounts(services, search=search, after=after)
+    month = money.month_of(unbilled, say.zone) if unbilled else None
+    found = money.find_accounts(services, search=search, unbilled=month, after=after)
     rows = money.account_lines(services, found.accounts, say)
     return render(
         request,
@@ -153,6 +173,8 @@ def accounts_page(
         block="results",
         page=pager(say, rows, after=found.after, asked=after, total=found.total),
         search=search,
+        unbilled=unbilled,
+        unbilled_month=say.month(month.start) if month else None,
     )
 
 
@@ -205,7 +227,7 @@ def bill_account(request: Request, account_id: Id, month: Annotated[str, Form(ma
             account_id, period=money.month_of(month, say.zone), now=services.clock()
         )
     except BillingError as error:
-        return _account_page(request, account_id, notice=Notice.of(error), status=409)
+        return _account_page(request, account_id, notice=Notice.of(error, say), status=409)
     return RedirectResponse(f"/bills/{bill.id}", status_code=303)
 
 

@@ -2,6 +2,7 @@
 
 import binascii
 import re
+from datetime import datetime
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query, Request
@@ -9,18 +10,21 @@ from fastapi.responses import HTMLResponse
 
 from wattkeeper.registry.errors import NotFound
 from wattkeeper.registry.repository import Registry
+from wattkeeper.web.language import Language
 from wattkeeper.web.pages import language_of, render, services_of
 from wattkeeper.web.problems import BadRequest
 from wattkeeper.web.queries.frames import KeptExchange, shown, split
 
 router = APIRouter(include_in_schema=False)
-EXAMPLE: Final = "FEFEFEFE6861010000000068910833333433593333337616"
+EXAMPLE: Final = "FEFEFEFE6861010000000068910833333433593333338A16"
 FRAMES_SHOWN: Final = 20
 
 
 @router.get("/exchanges/{exchange_id}", response_class=HTMLResponse)
-def exchange_page(request: Request, exchange_id: Annotated[int, Path(ge=1, lt=2**63)]) -> HTMLResponse:
-    """A request and its reply, byte by byte."""
+def exchange_page(
+    request: Request, exchange_id: Annotated[int, Path(ge=1, lt=2**63)], at: datetime | None = None
+) -> HTMLResponse:
+    """A request and its reply, byte by byte; `at` is the instant of the load record somebody came for."""
     services, say = services_of(request), language_of(request)
     found = services.store.exchange(exchange_id)
     if found is None:
@@ -28,17 +32,26 @@ def exchange_page(request: Request, exchange_id: Annotated[int, Path(ge=1, lt=2*
     kept = KeptExchange.of(found)
     with services.database.read() as session:
         name = Registry(session).get_meter(kept.meter_id).address if kept.meter_id else None
+    reply = kept.reply_frames(say, recorded_at=_stamp(at, say))
     return render(
         request,
         "exchange.html",
+        sought=say.moment(at) if at and any(frame.sought for frame in reply) else None,
         meter_id=kept.meter_id,
         meter_name=name,
         began_at=kept.began_at,
         outcome=say.text("answered") if kept.outcome == "ok" else kept.outcome,
         milliseconds=kept.milliseconds,
         request_frames=kept.request_frames(say),
-        reply_frames=kept.reply_frames(say),
+        reply_frames=reply,
     )
+
+
+def _stamp(at: datetime | None, say: Language) -> str | None:
+    """An instant as the meter's clock stamps its load records: YYMMDDhhmm in civil time."""
+    if at is None:
+        return None
+    return f"{(at if at.tzinfo else at.replace(tzinfo=say.zone)).astimezone(say.zone):%y%m%d%H%M}"
 
 
 @router.get("/frames", response_class=HTMLResponse)

@@ -57,7 +57,7 @@ def import_preview(
         upload = imports.checked(file.filename, file.file.read(imports.LARGEST_BYTES + 1), existing)
         preview = imports.preview(services_of(request), upload)
     except RegistryError as error:
-        return _page(request, notice=Notice.of(error), http_status=422)
+        return _page(request, notice=Notice.of(error, language_of(request)), http_status=422)
     token = "" if preview.errors or not preview.rows else _uploads(request).keep(upload)
     return _page(request, preview=preview, name=upload.name, token=token)
 
@@ -70,7 +70,7 @@ def import_apply(request: Request, token: Annotated[str, Form(max_length=64)]) -
     try:
         done = imports.apply(services_of(request), upload)
     except RegistryError as error:
-        return _page(request, notice=Notice.of(error), http_status=409)
+        return _page(request, notice=Notice.of(error, say), http_status=409)
     created, changed = done.count(RowAction.CREATE), done.count(RowAction.UPDATE)
     text = say.text(
         "%(name)s is imported: %(new)s new rows, %(changed)s changed.",
@@ -94,7 +94,7 @@ def add_first_site(
         with services_of(request).database.write() as session:
             Registry(session).add_site(code=code, name=name, zone=zone, currency=currency)
     except RegistryError as error:
-        return _page(request, notice=Notice.of(error), http_status=status_of(error))
+        return _page(request, notice=Notice.of(error, language_of(request)), http_status=status_of(error))
     return RedirectResponse("/import", status_code=303)
 
 

@@ -8,12 +8,14 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import HTMLResponse
 
 from wattkeeper.registry.errors import NotFound
+from wattkeeper.registry.repository import Registry
 from wattkeeper.web.console.words import monitor_words
 from wattkeeper.web.language import Language
 from wattkeeper.web.pages import language_of, render, services_of
 from wattkeeper.web.queries import meters
 from wattkeeper.web.queries.links import Health, health_today, link_lines
 from wattkeeper.web.queries.meters import MeterFilter
+from wattkeeper.web.sayings import LINK_DOWN
 from wattkeeper.web.services import Services
 
 router = APIRouter(include_in_schema=False)
@@ -46,7 +48,7 @@ def _monitor(services: Services, say: Language, *, link: str = "") -> dict[str, 
 def links_page(request: Request) -> HTMLResponse:
     """Every link with its health, and the frames of all."""
     services, say = services_of(request), language_of(request)
-    links = link_lines(services, say, health_today(services, say.zone))
+    links = link_lines(services, say, request.app.state.figures().health)
     return render(request, "links.html", links=links, **_monitor(services, say))
 
 
@@ -54,14 +56,17 @@ def links_page(request: Request) -> HTMLResponse:
 def link_page(request: Request, code: Annotated[str, Path(max_length=64)]) -> HTMLResponse:
     """One link, its frames and its meters."""
     services, say = services_of(request), language_of(request)
-    health = health_today(services, say.zone)
-    link = next((line for line in link_lines(services, say, health) if line.code == code), None)
-    if link is None:
+    with services.database.read() as session:
+        found = Registry(session).link_by_code(code)
+    if found is None:
         raise NotFound("link", code)
+    health = health_today(services, say.zone, link_id=found.id)
+    link = next(line for line in link_lines(services, say, health) if line.code == code)
     return render(
         request,
         "link.html",
         link=link,
+        link_down=say.text(LINK_DOWN),
         meters=_meters(services, say, code, health),
         **_monitor(services, say, link=code),
     )

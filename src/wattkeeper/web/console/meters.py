@@ -28,6 +28,7 @@ from wattkeeper.web.queries.links import health_today
 from wattkeeper.web.queries.meters import MeterFilter, MeterIdentity
 from wattkeeper.web.queries.reading import read_now
 from wattkeeper.web.queries.states import N_, meter_shown
+from wattkeeper.web.sayings import failure_said
 from wattkeeper.web.services import Services
 
 router = APIRouter(include_in_schema=False)
@@ -164,6 +165,7 @@ class StatusView:
     level: str
     text: str
     why: str | None
+    raw: str | None
     last_success_at: datetime | None
     clock_deviation: Decimal | None
     success: float | None
@@ -211,6 +213,9 @@ def meter_page(
     found, installations = meters.identity(services, meter_id)
     zone = ZoneInfo(found.zone) if found.zone else site_zone(request)
     say = language_of(request, zone.key)
+    if wants_fragment(request, "facts"):
+        now = _now(services, found, zone, say)
+        return render(request, "meter.html", block="facts", zone=zone.key, meter=found, **now)
     curve = (
         _curve(services, found.point_id, zone, say, span=span, at=at, compare=compare)
         if found.point_id
@@ -241,7 +246,7 @@ async def read_meter(request: Request, meter_id: Id) -> Response:
         read = await read_now(services, meter_id)
         notice = Notice("good", say.text("The meter answered with %(n)s values.", n=say.number(len(read))))
     except WattkeeperError as error:
-        notice = Notice.of(error)
+        notice = Notice.of(error, say)
     return await run_in_threadpool(_after_reading, request, meter_id, notice)
 
 
@@ -286,7 +291,8 @@ def _status(
     return StatusView(
         level=shown.level,
         text=shown.text,
-        why=state.last_failure if state and shown.level in {"warn", "bad"} else None,
+        why=failure_said(rate.failures, say) if rate and shown.level in {"warn", "bad"} else None,
+        raw=state.last_failure if state and shown.level in {"warn", "bad"} else None,
         last_success_at=state.last_success_at if state else None,
         clock_deviation=None if deviation is None else Decimal(str(round(deviation.total_seconds(), 1))),
         success=rate.rate if rate else None,

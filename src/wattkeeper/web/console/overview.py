@@ -14,6 +14,6 @@ router = APIRouter(include_in_schema=False)
 def overview_page(request: Request) -> HTMLResponse:
     """Figures, tasks, energy per day and links."""
     say = language_of(request)
-    view = overview(services_of(request), say, request.app.state.energies())
+    view = overview(services_of(request), say, request.app.state.figures())
     words = chart_words(say) | {"now": say.text("this month"), "before": say.text("last month")}
-    return render(request, "overview.html", view=view, words=words)
+    return render(request, "overview.html", block="now", view=view, words=words)

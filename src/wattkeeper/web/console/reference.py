@@ -2,13 +2,31 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
+from typing import Final
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import HTMLResponse
 
-from wattkeeper.web.pages import render
+from wattkeeper.web.language import Language
+from wattkeeper.web.pages import language_of, render
+from wattkeeper.web.queries.states import N_
 
 router = APIRouter(include_in_schema=False)
+
+# The API describes itself in English; its reference page says the same in the visitor's language.
+SUBJECTS: Final = (
+    N_("overview"), N_("meters"), N_("load curves"), N_("links"), N_("bills"), N_("tariffs"), N_("accounts"),
+    N_("payments"), N_("import"),
+)  # fmt: skip
+SUMMARIES: Final = (
+    N_("The figures of the overview"), N_("Links with state and success"), N_("List meters"), N_("One meter"),
+    N_("Latest values of a meter"), N_("Readings of a meter"), N_("Read a meter now"),
+    N_("The frames of a value, explained"), N_("Load curve of a metering point"), N_("Energy of all points together"),
+    N_("List bills"), N_("One bill"), N_("A bill as PDF"), N_("Issue a bill"), N_("Bill all accounts for a month"),
+    N_("How far a bill run is"), N_("Tariffs"), N_("Give a tariff to accounts without one"), N_("List accounts"),
+    N_("Record a payment"), N_("Payments of an account"), N_("The template to fill in"), N_("What a file would do"),
+    N_("Import a file, all of it or nothing"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +44,10 @@ class Operation:
 @router.get("/api", response_class=HTMLResponse)
 def reference_page(request: Request) -> HTMLResponse:
     """Every operation by subject."""
-    return render(request, "api.html", groups=_groups(request.app))
+    return render(request, "api.html", groups=_groups(request.app, language_of(request)))
 
 
-def _groups(application: FastAPI) -> list[tuple[str, list[Operation]]]:
+def _groups(application: FastAPI, say: Language) -> list[tuple[str, list[Operation]]]:
     groups: dict[str, list[Operation]] = defaultdict(list)
     for path, methods in application.openapi()["paths"].items():
         for method, described in methods.items():
@@ -38,12 +56,13 @@ def _groups(application: FastAPI) -> list[tuple[str, list[Operation]]]:
                 for parameter in described.get("parameters", [])
                 if parameter["in"] != "path"
             ]
+            summary, subject = described["summary"], described["tags"][0]
             operation = Operation(
                 method=method.upper(),
                 path=path,
-                summary=described["summary"],
+                summary=say.text(summary),
                 parameters=", ".join(names),
                 plain=method == "get" and "{" not in path,
             )
-            groups[described["tags"][0]].append(operation)
+            groups[say.text(subject)].append(operation)
     return list(groups.items())

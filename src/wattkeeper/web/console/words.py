@@ -6,6 +6,7 @@ from typing import Generic, Literal, TypeVar
 
 from wattkeeper.kernel.errors import WattkeeperError
 from wattkeeper.web.language import Language
+from wattkeeper.web.sayings import said
 
 T = TypeVar("T")
 
@@ -17,11 +18,14 @@ class Notice:
     kind: Literal["good", "bad"]
     text: str
     hint: str | None = None
+    raw: str | None = None
+    """The sentence of the room it comes from, in English."""
 
     @classmethod
-    def of(cls, error: WattkeeperError) -> "Notice":
+    def of(cls, error: WattkeeperError, say: Language) -> "Notice":
         """An error, told on the page where it happened."""
-        return cls("bad", error.message, error.hint)
+        told = said(error, say)
+        return cls("bad", told.text, told.hint, told.raw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,7 @@ def chart_words(say: Language) -> dict[str, str]:
         "before": say.text("period before"),
         "load": say.text("Load"),
         "none": say.text("not known"),
+        "empty": say.text("No energy is known for this period yet."),
         "estimated": say.text("estimated"),
     }
 

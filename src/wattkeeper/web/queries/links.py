@@ -27,6 +27,7 @@ class LinkLine:
     text: str
     since: datetime | None
     error: str | None
+    """Why it is down, in the links room's own words."""
     meters: int
     waiting: int | None
     backfilling: int | None

@@ -17,6 +17,8 @@ from wattkeeper.web.queries.values import ENERGY, POWER, latest_by_meter
 from wattkeeper.web.services import Services
 
 PAGE: Final = 50
+LOOKED_THROUGH: Final = 1000
+"""Rows fetched at once where a filter is not the registry's; its pages hold no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +64,26 @@ class FoundMeters:
     total: int | None
     after: str | None
 
+    @classmethod
+    def of(
+        cls, services: Services, rows: Sequence[MeterRow], total: int | None, after: str | None
+    ) -> "FoundMeters":
+        """The rows with the states of just these meters: a page must not cost more on a larger fleet."""
+        collector = services.collector
+        states = ((row.meter_id, collector.meter_state(row.meter_id)) for row in rows) if collector else ()
+        known = {meter_id: state for meter_id, state in states if state is not None}
+        return cls(tuple(rows), known, total, after)
+
 
 def find(
     services: Services, wanted: MeterFilter, *, after: str | None = None, limit: int = PAGE
 ) -> FoundMeters:
     """A page of meters."""
-    states = meter_states(services)
     with services.database.read() as session:
         registry = Registry(session)
         link = registry.link_by_code(wanted.link) if wanted.link else None
         if wanted.link and link is None:
-            return FoundMeters((), states, 0, None)
+            return FoundMeters.of(services, (), 0, None)
 
         fetch = functools.partial(
             registry.find_meters,
@@ -83,9 +94,10 @@ def find(
             descending=wanted.descending,
         )
         if wanted.state:
-            return _of_state(fetch, states, wanted.state, after=after, limit=limit)
+            rows, following = _of_state(fetch, meter_states(services), wanted.state, after=after, limit=limit)
+            return FoundMeters.of(services, rows, None, following)
         found = fetch(limit=limit, after=after)
-        return FoundMeters(found.rows, states, found.total, found.after)
+        return FoundMeters.of(services, found.rows, found.total, found.after)
 
 
 def _of_state(
@@ -95,16 +107,23 @@ def _of_state(
     *,
     after: str | None,
     limit: int,
-) -> FoundMeters:
-    """The registry does not know who is silent, so its pages are looked through until one page's worth is found."""
+) -> tuple[list[MeterRow], str | None]:
+    """The registry does not know who is silent, so its pages are looked through until one page's worth is found.
+
+    What is looked for may be rare, so the pages looked through are large; the last one is cut where the page is full.
+    """
     chosen: list[MeterRow] = []
     while len(chosen) < limit:
-        page = fetch(limit=limit, after=after)
-        chosen += [row for row in page.rows if presence_of(row, states) == state]
+        page = fetch(limit=LOOKED_THROUGH, after=after)
+        fitting = [row for row in page.rows if presence_of(row, states) == state]
+        if len(chosen) + len(fitting) > limit:  # look again, in steps that end where the page is full
+            page = fetch(limit=limit, after=after)
+            fitting = [row for row in page.rows if presence_of(row, states) == state]
+        chosen += fitting
         after = page.after
         if after is None:
             break
-    return FoundMeters(tuple(chosen), states, None, after)
+    return chosen, after
 
 
 def presence_of(row: MeterRow, states: dict[int, MeterState]) -> str:

@@ -7,11 +7,14 @@ from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy.orm import aliased
+
+from wattkeeper.billing.models import Bill
 from wattkeeper.billing.values import BillSummary
 from wattkeeper.kernel.money import Money
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.registry.models import Account, AccountKind, Customer
-from wattkeeper.registry.repository import Registry
 from wattkeeper.web.language import Language
 from wattkeeper.web.problems import BadRequest
 from wattkeeper.web.queries.states import N_, Level, bill_shown
@@ -93,28 +96,57 @@ class FoundAccounts:
 
 
 def find_accounts(
-    services: Services, *, search: str = "", after: str | None = None, limit: int = PAGE
+    services: Services,
+    *,
+    search: str = "",
+    unbilled: TimeRange | None = None,
+    after: str | None = None,
+    limit: int = PAGE,
 ) -> FoundAccounts:
-    """Accounts by code whose code, name or customer contains the search."""
-    with services.database.read() as session:
-        registry = Registry(session)
-        found = registry.accounts()
-        customers = (
-            {customer.id: customer.name for customer in registry.everything(Customer)} if search else {}
-        )
+    """Accounts by code whose code, name or customer contains the search; `unbilled`: only those without its bill."""
+    wanted = select(Account).join(Customer, Customer.id == Account.customer_id)
     if search:
-        found = [
-            account
-            for account in found
-            if _matches(account, customers[account.customer_id], search.casefold())
-        ]
-    rest = [account for account in found if after is None or account.code > after]
-    page = tuple(rest[:limit])
-    return FoundAccounts(page, len(found), page[-1].code if len(rest) > limit else None)
+        searched = (Account.code, Account.name, Customer.name)
+        wanted = wanted.where(or_(*(column.icontains(search, autoescape=True) for column in searched)))
+    if unbilled is not None:
+        wanted = wanted.where(*_without_bill(unbilled))
+    with services.database.read() as session:
+        total = session.scalar(wanted.with_only_columns(func.count(), maintain_column_froms=True)) or 0
+        if after is not None:
+            wanted = wanted.where(Account.code > after)
+        found = session.scalars(wanted.order_by(Account.code).limit(limit + 1)).all()
+    page = tuple(found[:limit])
+    return FoundAccounts(page, total, page[-1].code if len(found) > limit else None)
 
 
-def _matches(account: Account, customer: str, wanted: str) -> bool:
-    return any(wanted in text.casefold() for text in (account.code, account.name, customer))
+def unbilled_accounts(services: Services, month: TimeRange) -> int:
+    """How many accounts open all that month lack its bill; 0 while nobody at all has been billed for it."""
+    billed = select(Bill.id).where(Bill.period_start == month.start, Bill.period_end == month.end).exists()
+    wanted = select(func.count()).select_from(Account).where(billed, *_without_bill(month))
+    with services.database.read() as session:
+        return session.scalar(wanted) or 0
+
+
+def _without_bill(month: TimeRange) -> tuple[ColumnElement[bool], ...]:
+    """Accounts open all that month with no bill for it, or none that still stands."""
+    assert month.end is not None
+    cancellation = aliased(Bill)
+    standing = (
+        select(Bill.id)
+        .where(
+            Bill.account_id == Account.id,
+            Bill.period_start < month.end,
+            Bill.period_end > month.start,
+            Bill.cancels_id.is_(None),
+            ~select(cancellation.id).where(cancellation.cancels_id == Bill.id).exists(),
+        )
+        .exists()
+    )
+    return (
+        Account.opened_at <= month.start,
+        or_(Account.closed_at.is_(None), Account.closed_at >= month.end),
+        ~standing,
+    )
 
 
 def account_lines(services: Services, accounts: Sequence[Account], say: Language) -> list[AccountLine]:

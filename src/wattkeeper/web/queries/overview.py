@@ -1,9 +1,9 @@
 """What the overview says: how much was used, what needs a person."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Final, Generic, TypeVar
 from zoneinfo import ZoneInfo
@@ -17,15 +17,21 @@ from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.registry.repository import Registry
 from wattkeeper.web.language import Language
 from wattkeeper.web.queries.curves import IMPORT
-from wattkeeper.web.queries.links import LinkLine, health_today, link_lines
-from wattkeeper.web.queries.meters import meter_states
+from wattkeeper.web.queries.links import Health, LinkLine, health_today, link_lines
+from wattkeeper.web.queries.money import unbilled_accounts
 from wattkeeper.web.queries.periods import named_period
 from wattkeeper.web.queries.states import Level
+from wattkeeper.web.sayings import LINK_DOWN, failure_said
 from wattkeeper.web.services import Services
 
 T = TypeVar("T")
 
 TASKS_SHOWN: Final = 8
+UNSTEADY_BELOW: Final = 0.95
+"""Share of today's reads below which a meter that answers now and then needs a look."""
+READS_TO_JUDGE: Final = 8
+CLOCK_OFF: Final = timedelta(minutes=1)
+WEEK: Final = timedelta(days=7)
 FRESH: Final = timedelta(seconds=10)
 LOOK_BACK: Final = timedelta(hours=1)
 """How far back the newest interval is looked for."""
@@ -38,9 +44,24 @@ class Energies:
 
     today: Decimal | None
     yesterday: Decimal | None
-    day_before: Decimal | None
+    week_before: Decimal | None
+    """Of the day a week before yesterday: a Sunday is compared with a Sunday."""
     month: Decimal | None
     last_month: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What costs the same however few look, so it is found out once for everybody (`Remembered`)."""
+
+    energies: Energies
+    known_until: datetime | None
+    open_bills: int
+    owed: tuple[Money, ...]
+    unbilled: int
+    unbilled_month: datetime
+    states: tuple[MeterState, ...]
+    health: Health
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +83,9 @@ class Overview:
     meters: int
     answering: int
     silent_count: int
+    unasked: int
+    backfilling: int
+    """Meters whose past is still being fetched."""
     today_kwh: Decimal | None
     yesterday_kwh: Decimal | None
     yesterday_change: str
@@ -107,9 +131,25 @@ def energies(services: Services, zone: ZoneInfo) -> Energies:
     return Energies(
         today=days.get(today),
         yesterday=days.get(today - timedelta(days=1)),
-        day_before=days.get(today - timedelta(days=2)),
+        week_before=days.get(today - timedelta(days=1) - WEEK),
         month=_sum(this_month.values()),
         last_month=_sum(before.values()),
+    )
+
+
+def figures(services: Services, zone: ZoneInfo) -> Figures:
+    """Everything about the whole fleet that the overview shows."""
+    last_month = named_period("last-month", zone=zone, now=services.clock())
+    count, owed = _open_bills(services)
+    return Figures(
+        energies=energies(services, zone),
+        known_until=_known_until(services, zone),
+        open_bills=count,
+        owed=tuple(owed),
+        unbilled=unbilled_accounts(services, last_month),
+        unbilled_month=last_month.start,
+        states=tuple(services.collector.meter_states()) if services.collector else (),
+        health=health_today(services, zone),
     )
 
 
@@ -124,37 +164,36 @@ def _sum(energies: Iterable[Decimal]) -> Decimal | None:
     return sum(known, Decimal(0)) if known else None
 
 
-def overview(services: Services, say: Language, sums: Energies) -> Overview:
+def overview(services: Services, say: Language, known: Figures) -> Overview:
     """Everything the overview shows."""
-    health = health_today(services, say.zone)
+    health = known.health
     links = link_lines(services, say, health)
-    states = meter_states(services)
     with services.database.read() as session:
         meters = Registry(session).counts().meters_enabled
-    silent = sorted(
-        (state for state in states.values() if state.presence is Presence.SILENT),
-        key=lambda state: (state.since is None, state.since),
-    )
-    down = list(_link_tasks(links, say))
-    shown = [*down, *_meter_tasks(services, silent[: max(0, TASKS_SHOWN - len(down))], say)][:TASKS_SHOWN]
-    count, owed = _open_bills(services)
+    silent = [state for state in known.states if state.presence is Presence.SILENT]
+    tasks = [*_link_tasks(links, say), *_account_tasks(known, say)]
+    troubled = _troubled(known.states, health)
+    shown = [*tasks, *_meter_tasks(services, troubled[: max(0, TASKS_SHOWN - len(tasks))], health, say)]
+    sums = known.energies
     return Overview(
         collecting=services.collector is not None,
         meters=meters,
-        answering=sum(state.presence is Presence.ANSWERING for state in states.values()),
+        answering=sum(state.presence is Presence.ANSWERING for state in known.states),
         silent_count=len(silent),
+        unasked=sum(state.presence is Presence.UNKNOWN for state in known.states),
+        backfilling=sum(link.backfilling or 0 for link in links),
         today_kwh=sums.today,
         yesterday_kwh=sums.yesterday,
         yesterday_change=_change(sums, say),
         month_kwh=sums.month,
         last_month_kwh=sums.last_month,
-        known_until=_known_until(services, say),
+        known_until=say.time(known.known_until)[:5] if known.known_until else None,
         reads=health.reads,
         success=health.success,
-        open_bills=count,
-        open_amount=" + ".join(say.money(amount) for amount in owed),
-        tasks=tuple(shown),
-        more_tasks=len(down) + len(silent) - len(shown),
+        open_bills=known.open_bills,
+        open_amount=" + ".join(say.money(amount) for amount in known.owed),
+        tasks=tuple(sorted(shown, key=lambda task: task.level != "bad")),
+        more_tasks=len(tasks) + len(troubled) - len(shown),
         links=tuple(links),
     )
 
@@ -163,42 +202,98 @@ def _link_tasks(links: Iterable[LinkLine], say: Language) -> Iterator[Task]:
     for link in links:
         if link.level == "bad":
             what = say.text("Link %(name)s is down", name=link.name)
-            yield Task("bad", what, link.error or "", f"/links/{link.code}", link.since)
+            yield Task("bad", what, say.text(LINK_DOWN), f"/links/{link.code}", link.since)
 
 
-def _meter_tasks(services: Services, silent: list[MeterState], say: Language) -> Iterator[Task]:
+def _account_tasks(known: Figures, say: Language) -> Iterator[Task]:
+    if known.unbilled:
+        month = say.month(known.unbilled_month)
+        what = say.text(
+            "%(n)s accounts have no bill for %(month)s", n=say.number(known.unbilled), month=month
+        )
+        why = say.text("Their readings are incomplete, or nobody has issued the bill yet.")
+        code = f"{known.unbilled_month.astimezone(say.zone):%Y-%m}"
+        yield Task("warn", what, why, f"/accounts?unbilled={code}", None)
+
+
+def _troubled(states: Sequence[MeterState], health: Health) -> list[MeterState]:
+    """Silent meters, longest first; then those that answer badly or whose clock is off."""
+    rates = {rate.meter_id: rate for rate in health.rates if rate.meter_id is not None}
+
+    def unsteady(state: MeterState) -> bool:
+        rate = rates.get(state.meter_id)
+        judged = rate is not None and rate.reads >= READS_TO_JUDGE and rate.succeeded
+        return bool(judged and (rate.rate or 0) < UNSTEADY_BELOW) if rate else False
+
+    silent = [state for state in states if state.presence is Presence.SILENT and not unsteady(state)]
+    silent.sort(key=lambda state: state.last_success_at or state.since or datetime.max.replace(tzinfo=UTC))
+    listed = {state.meter_id for state in silent}
+    rest = [
+        state for state in states if state.meter_id not in listed and (unsteady(state) or _clock_off(state))
+    ]
+    return silent + rest
+
+
+def _clock_off(state: MeterState) -> bool:
+    return state.clock_deviation is not None and abs(state.clock_deviation) >= CLOCK_OFF
+
+
+def _meter_tasks(
+    services: Services, troubled: Sequence[MeterState], health: Health, say: Language
+) -> Iterator[Task]:
     with services.database.read() as session:
         registry = Registry(session)
-        for state in silent:
-            address = registry.get_meter(state.meter_id).address
-            what = say.text("Meter %(address)s is silent", address=address)
-            yield Task(
-                "bad",
-                what,
-                state.last_failure or "",
-                f"/meters/{state.meter_id}",
-                state.last_success_at or state.since,
+        names = {state.meter_id: registry.get_meter(state.meter_id).address for state in troubled}
+    for state in troubled:
+        rate = health.of_meter(state.meter_id)
+        why = failure_said(rate.failures, say) if rate else ""
+        share = rate.rate if rate else None
+        if rate and share and rate.reads >= READS_TO_JUDGE and share < UNSTEADY_BELOW:
+            level: Level = "warn"
+            what = say.text("Meter %(address)s answers unsteadily", address=names[state.meter_id])
+            why = say.text("%(share)s of today's reads succeed.", share=say.percent(share)) + (
+                ("" if say.code == "zh" else " ") + why
             )
+        elif state.presence is Presence.SILENT:
+            level = "bad"
+            what = say.text("Meter %(address)s is silent", address=names[state.meter_id])
+        else:
+            level, why = (
+                "warn",
+                say.text("Its load records and tariff periods are off by as much. Set its clock."),
+            )
+            what = clock_told(state.clock_deviation, names[state.meter_id], say)
+        since = (state.last_success_at or state.since) if level == "bad" else None
+        yield Task(level, what, why, f"/meters/{state.meter_id}", since)
+
+
+def clock_told(deviation: timedelta | None, address: str, say: Language) -> str:
+    """How far a meter's clock is off."""
+    seconds = deviation.total_seconds() if deviation else 0.0
+    minutes = say.number(Decimal(str(abs(seconds) / 60)), 1)
+    if seconds > 0:
+        return say.text("The clock of meter %(address)s is %(n)s min fast", address=address, n=minutes)
+    return say.text("The clock of meter %(address)s is %(n)s min slow", address=address, n=minutes)
 
 
 def _change(sums: Energies, say: Language) -> str:
-    if sums.yesterday is None or not sums.day_before:
+    if sums.yesterday is None or not sums.week_before:
         return ""
-    change = (sums.yesterday - sums.day_before) / sums.day_before * 100
+    change = (sums.yesterday - sums.week_before) / sums.week_before * 100
     sign = "+" if change > 0 else "−" if change < 0 else "±"
-    return say.text("%(change)s%% against the day before", change=f"{sign}{say.number(abs(change), 1)}")
+    return say.text("%(change)s%% against a week earlier", change=f"{sign}{say.number(abs(change), 1)}")
 
 
-def _known_until(services: Services, say: Language) -> str | None:
+def _known_until(services: Services, zone: ZoneInfo) -> datetime | None:
     """Until when today's energy is known: the end of the latest interval."""
     now = services.clock()
-    midnight = named_period("today", zone=say.zone, now=now).start
+    midnight = named_period("today", zone=zone, now=now).start
     if midnight >= now:
         return None
     table = services.store.intervals(quantity=IMPORT, period=TimeRange(max(midnight, now - LOOK_BACK), now))
     ends = table.filter(table["energy"].is_valid())["end_at"]
-    newest = pc.max(ends).as_py()
-    return say.time(newest)[:5] if newest else None
+    newest: datetime | None = pc.max(ends).as_py()
+    return newest
 
 
 def _open_bills(services: Services) -> tuple[int, list[Money]]:

@@ -115,7 +115,7 @@ def _prices(component: Component, version: Version, say: Language) -> Iterator[P
                 else []
             ),
         ]
-        yield Price(label, ", ".join(applies) or say.text("everything"), price, unit)
+        yield Price(label, say.listed(applies) or say.text("everything"), price, unit)
 
 
 def _tier(tiers: Tiers, tier: int, say: Language) -> str:
@@ -127,8 +127,8 @@ def _tier(tiers: Tiers, tier: int, say: Language) -> str:
     cycle = say.text("a year") if tiers.cycle == "year" else say.text("a month")
     if tier <= len(limits):
         below = say.text("up to %(limit)s kWh %(cycle)s", limit=say.exact(limits[tier - 1]), cycle=cycle)
-        return f"{name}: {below}"
-    return f"{name}: " + say.text("above")
+        return say.text("%(tier)s: %(range)s", tier=name, range=below)
+    return say.text("%(tier)s: %(range)s", tier=name, range=say.text("above"))
 
 
 def tone_of(name_zh: str) -> str:
@@ -144,7 +144,7 @@ def _clock(rule: DayRule, tou: Tou, say: Language) -> Clock:
         bands.append(Band(tone_of(period.zh), _ring(start, end), title))
     when = _when(rule, say)
     hours = tuple((hour, *_at(hour * 60, FIGURES)) for hour in range(0, 24, 3))
-    description = say.text("Clock of the periods, %(when)s: ", when=when) + ", ".join(
+    description = say.text("Clock of the periods, %(when)s: ", when=when) + say.listed(
         band.title for band in bands
     )
     return Clock(when, description, tuple(bands), hours)
@@ -154,13 +154,13 @@ def _when(rule: DayRule, say: Language) -> str:
     """The months and kinds of day of a rule."""
     parts = []
     if rule.months != ALL_MONTHS:
-        parts.append(say.text("months %(list)s", list=_ranges(sorted(rule.months))))
+        parts.append(say.text("months %(list)s", list=say.listed(_ranges(sorted(rule.months)))))
     if rule.kinds != frozenset(DayKind):
-        parts.append(", ".join(say.text(KINDS[kind]) for kind in DayKind if kind in rule.kinds))
+        parts.append(say.listed(say.text(KINDS[kind]) for kind in DayKind if kind in rule.kinds))
     return " ".join(parts) or say.text("all year")
 
 
-def _ranges(numbers: list[int]) -> str:
+def _ranges(numbers: list[int]) -> list[str]:
     """Months in short: 1-3, 7, 10-12."""
     runs: list[list[int]] = []
     for number in numbers:
@@ -168,7 +168,7 @@ def _ranges(numbers: list[int]) -> str:
             runs[-1].append(number)
         else:
             runs.append([number])
-    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+    return [f"{run[0]}–{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs]
 
 
 def _ring(start: int, end: int) -> str:

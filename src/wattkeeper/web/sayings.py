@@ -1,0 +1,153 @@
+"""What went wrong, in the visitor's language: told by classes and codes, never by reading our own English sentences.
+
+The rooms below say what happened in English, for logs and programs. A page tells a person the kind of trouble and the
+next step in their language; the room's own sentence stays beside it as a detail, marked as English.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from wattkeeper.kernel.errors import WattkeeperError
+from wattkeeper.web.language import Language
+from wattkeeper.web.queries.states import N_
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A trouble for people; `raw` is the sentence of the room it comes from, where that says more."""
+
+    text: str
+    hint: str | None = None
+    raw: str | None = None
+
+
+# Why reads fail, by the codes that the collector counts them under.
+FAILURES: Final[Mapping[str, str]] = {
+    "no_reply": N_(
+        "It does not answer. Check its power, its address, the wiring (A and B swapped?) and the baud rate."
+    ),
+    "garbled": N_(
+        "Octets come, but no sound reply. Check baud rate and parity, wiring and termination, and that no two meters "
+        "share an address."
+    ),
+    "refused": N_("It refuses what it is asked for."),
+    "unsupported": N_("It does not have what it is asked for."),
+    "link_down": N_("Its link is down, so it cannot be asked."),
+}
+LINK_DOWN: Final = N_(
+    "It cannot be opened and is tried again by itself. Check the port's or gateway's power, network and address."
+)
+
+# What errors mean, by class: a sentence, and what to do next.
+_ERRORS: Final[Mapping[str, tuple[str, str | None]]] = {
+    "UnknownBill": (N_("There is no such bill."), None),
+    "UnknownTariff": (N_("There is no such tariff."), None),
+    "UnknownMeter": (
+        N_("This meter is not being read: it or its link is disabled."),
+        N_("Enable both, then try again."),
+    ),
+    "CollectionNotRunning": (
+        N_("Collection is not running in this process, so no meter can be asked."),
+        N_("Start the server without `collect = false`, or read from the command line."),
+    ),
+    "CollectorStopped": (N_("The collector has stopped, so no meter can be asked."), None),
+    "ReadFailed": (N_("The meter gave no usable answer."), None),
+    "LinkUnavailable": (N_("The link cannot be opened."), N_("Check the port or gateway.")),
+    "LinkLost": (N_("The link broke while the meter was asked."), N_("Try again.")),
+    "StoreBusy": (N_("The readings are in use by another process."), N_("Try again.")),
+    "PaymentRefused": (N_("This payment cannot be recorded."), None),
+    "BillNotCancellable": (N_("This bill cannot be cancelled."), None),
+    "PeriodTaken": (N_("Another one holds this place in that period."), None),
+    "BadTimeRangeError": (N_("A period ends after it begins."), None),
+    "BadRequest": (N_("The request cannot be understood."), None),
+}
+_REFUSALS: Final[Mapping[str, tuple[str, str | None]]] = {
+    "already_billed": (
+        N_("This account has a bill for that month already."),
+        N_("Cancel that bill first if it is wrong."),
+    ),
+    "missing_intervals": (
+        N_("Readings are missing in that month, so it cannot be billed yet."),
+        N_("Fetch them from the meter first."),
+    ),
+    "estimated_intervals": (
+        N_("Too much of that month rests on estimates."),
+        N_("Fetch the readings from the meter first."),
+    ),
+    "flagged_intervals": (
+        N_("Registers ran backwards, or faster than the rated power allows."),
+        N_("Look at the load curve of the metering point."),
+    ),
+    "period_not_over": (N_("That month is not over."), N_("Bill it when it is.")),
+    "account_closed": (N_("The account was not open in that month."), None),
+    "no_tariff": (N_("The account has no tariff in that month."), N_("Assign one first.")),
+    "tariff_not_in_force": (
+        N_("The account's tariff is not in force in all of that month."),
+        N_("Add a version of the tariff that covers it, or assign another one."),
+    ),
+    "earlier_unbilled": (N_("An earlier month is not billed yet."), N_("Bill that one first.")),
+    "mixed_currency": (N_("The account's tariffs are in different currencies."), None),
+    "no_points": (
+        N_("The account has no metering point in that month."),
+        N_("Assign the points it pays for."),
+    ),
+}
+_KINDS: Final[Mapping[str, str]] = {
+    "meter": N_("There is no meter %(key)s."),
+    "link": N_("There is no link %(key)s."),
+    "exchange": N_("There is no exchange %(key)s; frames are kept for a limited time."),
+    "account": N_("There is no account %(key)s."),
+    "point": N_("There is no metering point %(key)s."),
+    "site": N_("There is no site %(key)s."),
+}
+_STATUSES: Final[Mapping[int, str]] = {
+    404: N_("There is no page at %(path)s."),
+    405: N_("That cannot be done at %(path)s."),
+    422: N_("The request cannot be understood."),
+    500: N_("Something went wrong here; the server's log says what."),
+}
+
+
+def said(error: WattkeeperError, say: Language) -> Said:
+    """One of our errors for people."""
+    if say.code == "en":
+        return Said(error.message, error.hint)
+    found = _not_found(error, say) or _refusal(error, say) or _by_class(error, say)
+    return found or Said(say.text(N_("That did not work")), None, str(error))
+
+
+def status_said(status: int, path: str, detail: str, say: Language) -> Said:
+    """An answer without an error of ours: no such page, not understood."""
+    text = _STATUSES.get(status)
+    if text is None:
+        return Said(detail) if say.code == "en" else Said(say.text(N_("That did not work")), None, detail)
+    raw = detail if status == 422 else None  # noqa: PLR2004 (only there it says which part)
+    return Said(say.text(text, path=path) if "%(" in text else say.text(text), None, raw)
+
+
+def failure_said(failures: Mapping[str, int], say: Language) -> str:
+    """Why reads of a meter fail, by the reason counted most often; empty when none was counted."""
+    code = max(failures, key=lambda key: failures[key], default="")
+    return say.text(FAILURES[code]) if code in FAILURES and failures[code] else ""
+
+
+def _not_found(error: Any, say: Language) -> Said | None:
+    text = _KINDS.get(getattr(error, "kind", "")) if type(error).__name__ == "NotFound" else None
+    return Said(say.text(text, key=error.key)) if text else None
+
+
+def _refusal(error: Any, say: Language) -> Said | None:
+    return _pair(_REFUSALS.get(getattr(error, "reason", "")), error, say)
+
+
+def _by_class(error: WattkeeperError, say: Language) -> Said | None:
+    names = (kind.__name__ for kind in type(error).__mro__)
+    return _pair(next((_ERRORS[name] for name in names if name in _ERRORS), None), error, say)
+
+
+def _pair(found: tuple[str, str | None] | None, error: WattkeeperError, say: Language) -> Said | None:
+    if found is None:
+        return None
+    text, hint = found
+    return Said(say.text(text), say.text(hint) if hint else None, str(error))
