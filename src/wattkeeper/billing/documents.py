@@ -72,7 +72,7 @@ def bill_content(bill: BillView, language: str) -> dict[str, Any]:
         "issued": f"{bill.issued_at.astimezone(zone):%Y-%m-%d}",
         "due": "" if bill.due_at is None else f"{bill.due_at.astimezone(zone):%Y-%m-%d}",
         "tariff": bill.tariff_zh if language == "zh" else bill.tariff_en,
-        "energy": kwh(bill.energy_kwh),
+        "energy": _grouped(bill.energy_kwh, 2),
         "readings": [_reading(row, zone) for row in bill.readings],
         "lines": [_line(line, language, zone) for line in bill.lines],
         "total": _money(bill.total.amount, sign),
