@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import hashlib
 import ipaddress
 import os
@@ -135,6 +136,8 @@ class Server:
             CannotListen: the address is not loopback, or is taken.
 
         """
+        # What the imports left lives as long as the process; a collection that goes through it stops every thread.
+        gc.freeze()
         with contextlib.ExitStack() as sockets:
             listening = _listen(self.parts.settings, sockets)
             url = _url(listening[0])

@@ -67,7 +67,9 @@ class ChangeFeed:
         rows = [{"topic": topic, "payload": payload} for payload in payloads]
         if rows:
             _take_turns(session)
-            session.execute(insert(FeedEvent), rows)
+            session.connection().execute(
+                insert(FeedEvent), rows
+            )  # no objects are made of ten thousand events
 
     def read(self, session: Session, consumer: str, topics: Sequence[str], limit: int) -> list[Event]:
         """The next events on these topics behind the consumer's cursor, in order, at most ``limit``."""

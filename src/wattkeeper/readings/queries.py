@@ -155,20 +155,22 @@ class StoreQueries:
             _MISSING_SCHEMA,
         )
 
-    def changed_meters(self, cursor: int) -> tuple[pa.Table, int]:
+    def changed_meters(self, cursor: int, quantities: Iterable[str] | None = None) -> tuple[pa.Table, int]:
         """What was appended after a cursor (CHANGE_SCHEMA), and the cursor to continue from; begin with 0.
 
         The cursor is a ``recorded_at`` in microseconds. Writers commit one after another and each takes a later
         ``recorded_at`` than all before it, so nothing can appear behind a cursor once handed out, also with
         several writers on a PostgreSQL catalogue.
         """
-        return self._changed(READINGS, cursor, CHANGE_SCHEMA)
+        return self._changed(READINGS, cursor, CHANGE_SCHEMA, chosen_quantities("quantity", quantities))
 
     def changed_intervals(self, cursor: int) -> tuple[pa.Table, int]:
         """The same for intervals (POINT_CHANGE_SCHEMA): first ``start_at`` and last ``end_at`` of each point and quantity."""
-        return self._changed(INTERVALS, cursor, POINT_CHANGE_SCHEMA)
+        return self._changed(INTERVALS, cursor, POINT_CHANGE_SCHEMA, "true")
 
-    def _changed(self, table: VersionedTable, cursor: int, schema: pa.Schema) -> tuple[pa.Table, int]:
+    def _changed(
+        self, table: VersionedTable, cursor: int, schema: pa.Schema, condition: str
+    ) -> tuple[pa.Table, int]:
         end = "read_at" if table is READINGS else "end_at"
         with self._lake.reading() as session:
             new_cursor = newest(session, self._lake, table.name, "recorded_at")
@@ -177,7 +179,7 @@ class StoreQueries:
             rows = session.execute(f"""
                 SELECT {table.owner}, quantity, min({table.time}) AS start_at, max({end}) AS end_at
                 FROM lake.{table.name}
-                WHERE recorded_at > {instant(cursor)} AND recorded_at <= {instant(new_cursor)}
+                WHERE recorded_at > {instant(cursor)} AND recorded_at <= {instant(new_cursor)} AND {condition}
                 GROUP BY {table.owner}, quantity ORDER BY {table.owner}, quantity
             """)  # noqa: S608  built from checked parts
             return rows.to_arrow_table().cast(schema), new_cursor

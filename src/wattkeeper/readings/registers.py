@@ -40,24 +40,24 @@ _DOUBT_FACTOR = 4.0
 _DIRECT_METER_KW = 100.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Group:
     """One register of one installation."""
 
     meter: InstalledMeter
     quantity: str
 
-    @property
+    @functools.cached_property
     def start(self) -> int:
         """The first instant of the installation."""
         return microseconds(self.meter.period.start)
 
-    @property
+    @functools.cached_property
     def end(self) -> int:
         """The end of the installation, or FOREVER."""
         return FOREVER if self.meter.period.end is None else microseconds(self.meter.period.end)
 
-    @property
+    @functools.cached_property
     def noted(self) -> list[tuple[int, int]]:
         """The registers noted when the meter was put up and taken down: (instant, value)."""
         if self.quantity != _NOTED_QUANTITY:

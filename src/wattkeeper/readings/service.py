@@ -17,7 +17,7 @@ from wattkeeper.readings.intervals import Window, derive_intervals
 from wattkeeper.readings.quantities import QUANTITIES
 from wattkeeper.readings.registers import FOREVER
 from wattkeeper.readings.repository import DerivationRepository, MovedInstallation
-from wattkeeper.readings.schemas import POINT_CHANGE_SCHEMA
+from wattkeeper.readings.schemas import INSTANT, POINT_CHANGE_SCHEMA
 from wattkeeper.readings.store import ReadingsStore
 from wattkeeper.readings.surroundings import Span
 from wattkeeper.registry.repository import Registry
@@ -63,15 +63,14 @@ class IntervalService:
             with self._database.read() as session:
                 progress = DerivationRepository(session)
                 position, moved = progress.position(_READINGS), progress.moved_installations()
-            changes, reached = self._store.changed_meters(position)
+            changes, reached = self._store.changed_meters(position, _ENERGIES)
             changed = sum(self._derive(work, now) for work in _chunks(self._work(changes, moved)))
             self._announce(reached, moved)
             return changed
 
     def _work(self, changes: pa.Table, moved: Sequence[MovedInstallation]) -> list[_Work]:
         """What changed, cut to the installations it belongs to."""
-        rows = [row for row in changes.to_pylist() if row["quantity"] in _ENERGIES]
-        meters = {row["meter_id"] for row in rows} | {m.meter_id for m in moved}
+        meters = {*changes["meter_id"].to_pylist(), *(m.meter_id for m in moved)}
         if not meters:
             return []
         with self._database.read() as session:
@@ -80,9 +79,9 @@ class IntervalService:
         for meter in installed:
             of_meter[meter.meter_id].append(meter)
         work = [
-            _cut(meter, row["quantity"], microseconds(row["start_at"]), microseconds(row["end_at"]))
-            for row in rows
-            for meter in of_meter[row["meter_id"]]
+            _cut(meter, quantity, start, end)
+            for meter_id, quantity, start, end in zip(*_whole_numbers(changes), strict=True)
+            for meter in of_meter[meter_id]
         ]
         work += self._work_of_moved(moved, {meter.installation_id: meter for meter in installed})
         return sorted((w for w in work if w is not None), key=lambda w: (w.installed.point_id, w.span.start))
@@ -138,6 +137,12 @@ class IntervalService:
             progress.remember(moved)
             session.flush()
             self._feed.extend(session, TOPIC, [_event(row) for row in changes.to_pylist()])
+
+
+def _whole_numbers(changes: pa.Table) -> list[list[Any]]:
+    """The columns of a table with its instants in microseconds since 1970 UTC."""
+    columns = (changes[name] for name in changes.column_names)
+    return [(c.cast(pa.int64()) if c.type == INSTANT else c).to_pylist() for c in columns]
 
 
 def _event(row: dict[str, Any]) -> dict[str, object]:
