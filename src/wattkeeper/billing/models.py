@@ -8,8 +8,10 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstra
 from sqlalchemy.orm import Mapped, mapped_column
 
 from wattkeeper.billing import schema  # noqa: F401 - its triggers are created with these tables
+from wattkeeper.kernel import jobs  # noqa: F401 - foreign keys refer to its table, and to the registry's
 from wattkeeper.kernel.columns import Json, ScaledDecimal
 from wattkeeper.kernel.database import Base
+from wattkeeper.registry import models as registry_models  # noqa: F401
 
 #: Line amounts keep parts of a fen, because a tariff may round only the total.
 LINE_DIGITS = 6

@@ -38,6 +38,9 @@ _DOUBT_FACTOR = 4.0
 # Without a rated power only the register noted at the start is doubted, because a forgotten one is zero and would
 # bill the meter's whole former life: no meter counts more than 100 A at three times 230 V, and some, before the ratio.
 _DIRECT_METER_KW = 100.0
+# No step counts more energy than the store's columns hold, whatever is known of the point: a nonsense register of one
+# meter must not stop the derivation of all.
+_FULL = 10**18 - 1
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ def _gathered(readings: pa.Table, groups: Sequence[Group]) -> tuple[Integers, In
             SELECT number, moment, value, edited FROM (
                 SELECT number, moment, value, false AS edited, 0 AS place FROM noted
                 UNION ALL
-                SELECT number, epoch_us(read_at), (value * {UNIT})::BIGINT, source = 'edited', 1
+                SELECT number, epoch_us(read_at), (value::DECIMAL(38,4) * {UNIT})::BIGINT, source = 'edited', 1
                 FROM readings JOIN wanted USING (meter_id, quantity)
                 WHERE epoch_us(read_at) BETWEEN start_at AND end_at
             )
@@ -189,7 +192,8 @@ def _judged(
     rolled = down & fits & (over <= rated * _ROLLOVER_MARGIN + slack)
     unrated_start = np.isnan(rated) & _after_noted_start(groups, group, at)
     limit = np.where(unrated_start, _DIRECT_METER_KW * UNIT * ratio * hours, rated * _DOUBT_FACTOR) + slack
-    implausible = ~first & ~down & (np.abs(step) * ratio > limit)
+    size = np.abs(step) * ratio
+    implausible = ~first & ~down & ((size > limit) | (size > _FULL / 4))
     return rolled, down & ~rolled, implausible
 
 
@@ -204,12 +208,14 @@ def _after_noted_start(groups: Sequence[Group], group: Integers, at: Integers) -
 def _with_ratio(value: Integers, group: Integers, groups: Sequence[Group]) -> Integers:
     """The one place where CT and PT ratio turn what a meter shows into energy; rounded half up to 0.0001."""
     fractions = [g.meter.ratio.as_integer_ratio() for g in groups]
-    numerator = np.array([top for top, _ in fractions], dtype=np.int64)[group]
-    denominator = np.array([bottom for _, bottom in fractions], dtype=np.int64)[group]
-    if len(value) and 2 * int(np.abs(value).max()) * int(numerator.max()) >= 2**63 - int(denominator.max()):
-        value = value.astype(object)  # ratios of many digits on large registers: slower, and exact
-    energy = (2 * value * numerator + denominator) // (2 * denominator)
-    return np.asarray(energy, np.int64)
+    top, bottom = max((t for t, _ in fractions), default=1), max((b for _, b in fractions), default=1)
+    largest = int(np.abs(value).max(initial=0))
+    # Ratios of many digits on large registers: slower, and exact.
+    kind = np.int64 if 2 * largest * top + bottom < 2**63 else object
+    numerator = np.array([t for t, _ in fractions], dtype=kind)[group]
+    denominator = np.array([b for _, b in fractions], dtype=kind)[group]
+    energy = (2 * value.astype(kind) * numerator + denominator) // (2 * denominator)
+    return np.asarray(energy if kind is np.int64 else np.clip(energy, -_FULL, _FULL), np.int64)
 
 
 def _counted(steps: Flags, group: Integers) -> Integers:

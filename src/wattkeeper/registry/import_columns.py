@@ -14,6 +14,7 @@ from wattkeeper.registry.rules import checked_ratio
 _DLT645_DIGITS = 12
 _LONGEST_TEXT = 200
 _TOO_MUCH = 10**12
+_YEARS = range(1970, 2100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,15 @@ def interval(cell: Any) -> int:
 
 def local_time(cell: Any) -> datetime:
     """A date, or date and time, on the clock of the site (without a zone)."""
+    read = _read_time(cell)
+    if read is None or read.year not in _YEARS:
+        raise BadValue(
+            "", f"{text(cell)!r} is not a date.", hint="Write it like 2026-03-01 or 2026-03-01 14:30."
+        )
+    return read
+
+
+def _read_time(cell: Any) -> datetime | None:
     if isinstance(cell, datetime):
         return cell.replace(tzinfo=None)
     if isinstance(cell, date):
@@ -115,7 +125,7 @@ def local_time(cell: Any) -> datetime:
             return datetime.strptime(written, form)  # noqa: DTZ007 - the site's zone is added where the site is known
         except ValueError:
             continue
-    raise BadValue("", f"{text(cell)!r} is not a date.", hint="Write it like 2026-03-01 or 2026-03-01 14:30.")
+    return None
 
 
 def choice(kind: type[enum.StrEnum], zh: dict[str, str]) -> Callable[[Any], enum.StrEnum]:

@@ -9,6 +9,8 @@ _DLT645_DIGITS = 12
 _STORED_DECIMALS = 4
 _CODE_LENGTH = 64
 _TOO_MUCH = 10**9
+# 1,000 kV over 100 V are 10,000, and 50 kA over 1 A are 50,000: ten times that is a slip of the finger.
+_MOST_RATIO = 500_000
 
 
 def checked_code(kind: str, code: str) -> str:
@@ -70,7 +72,7 @@ def checked_register(value: Decimal, *, address: str, digits: int, decimals: int
 
 def checked_ratio(field: str, ratio: Decimal) -> Decimal:
     """A CT or PT ratio: primary over secondary, such as 40 for 200/5."""
-    if not ratio.is_finite() or not 0 < ratio < _TOO_MUCH or ratio != round(ratio, _STORED_DECIMALS):
+    if not ratio.is_finite() or not 0 < ratio <= _MOST_RATIO or ratio != round(ratio, _STORED_DECIMALS):
         raise BadValue(
             field, f"A ratio of {ratio} is impossible.", hint="Give primary over secondary: 40 for 200/5 A."
         )

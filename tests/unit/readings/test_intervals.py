@@ -289,3 +289,21 @@ def test_deriving_in_two_parts_gives_the_same_as_deriving_at_once(installed, reg
         for a, b in ((T0, middle), (middle, whole.end))
     ]
     assert pa.concat_tables(parts).to_pylist() == at_once.to_pylist()
+
+
+def test_a_register_beyond_all_sense_is_implausible_and_stops_nobody_else(installed, registers):
+    """The ratios are the largest that can be entered; nothing is known of the rated power."""
+    huge = Decimal("499999.9999") * Decimal("499999.9999")
+    nonsense = installed(point_id=1, meter_id=1, ratio=huge, rated_power_kw=None, register_digits=12)
+    sound = installed(point_id=2, meter_id=2)
+    readings = pa.concat_tables(
+        [
+            registers((after(0), "100"), (after(15), "99999999999999"), meter_id=1),
+            registers((after(0), "100"), (after(15), "101"), meter_id=2),
+        ]
+    )
+    table = derive_intervals(readings, [nonsense, sound], span(15))
+    assert [(row["point_id"], row["energy"], row["status"]) for row in table.to_pylist()] == [
+        (1, None, IntervalStatus.IMPLAUSIBLE),
+        (2, Decimal(1), IntervalStatus.OK),
+    ]
