@@ -5,12 +5,13 @@ import heapq
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from wattkeeper.collection.counts import Failure
 from wattkeeper.collection.drivers.base import Request
 from wattkeeper.collection.meters import KnownMeter
 from wattkeeper.collection.reader import Reader, Records, Result
+from wattkeeper.collection.values import Presence
 from wattkeeper.kernel.timerange import TimeRange
 
 _ATTEMPTS = 2
@@ -18,6 +19,8 @@ _SECONDS_PER_REQUEST = 1.5
 """How long one request for the past may keep a person waiting."""
 _FIRST_COUNT = 6
 _MOST_COUNT = 96
+_MOST_FAILURES = 4
+"""Requests in a row without an answer after which a meter is left alone until the store is asked again."""
 
 
 @dataclass(slots=True)
@@ -31,6 +34,11 @@ class _Gaps:
     """The oldest record the meter has, once it was asked."""
     latest: datetime | None = None
     asked_extremes: bool = False
+    most: int = _MOST_COUNT
+    """Records that get through in one request: on a disturbed line one of many frames is always damaged."""
+    failures: int = 0
+    """Requests in a row without an answer."""
+    rests: bool = False
 
 
 @dataclass(slots=True)
@@ -42,6 +50,8 @@ class Backfill:
     _gaps: dict[int, _Gaps] = field(default_factory=dict)
     _order: list[tuple[datetime, int]] = field(default_factory=list)
     """Heap: the meter with the oldest gap first."""
+    _resting: list[tuple[datetime, int]] = field(default_factory=list)
+    """Heap: until when meters that failed stand back, so that their neighbours go on."""
     _count: int = _FIRST_COUNT
     """Records per request, so that it takes about as long as it may on this line."""
 
@@ -65,20 +75,31 @@ class Backfill:
         self._gaps.pop(meter_id, None)
 
     def next_meter(self) -> int | None:
-        """The meter whose gap begins first."""
+        """The meter whose gap begins first, of those that do not rest."""
+        now = self.records.now()
+        while self._resting and self._resting[0][0] <= now:
+            _, rested = heapq.heappop(self._resting)
+            if (gaps := self._gaps.get(rested)) is not None:
+                gaps.rests = False
+                heapq.heappush(self._order, (gaps.ranges[0].start, rested))
         while self._order:
             start, meter_id = self._order[0]
             gaps = self._gaps.get(meter_id)
-            if gaps is not None and gaps.ranges[0].start == start:
+            if gaps is not None and not gaps.rests and gaps.ranges[0].start == start:
                 return meter_id
-            heapq.heappop(self._order)  # of a gap that was filled, dropped or replaced meanwhile
+            heapq.heappop(self._order)  # of a gap that rests, or was filled, dropped or replaced meanwhile
         return None
+
+    @property
+    def next_ripe(self) -> datetime | None:
+        """When the first meter that rests may be asked again."""
+        return self._resting[0][0] if self._resting else None
 
     async def step(self, known: KnownMeter) -> Result:
         """One request for the oldest gap of a meter."""
         meter, gaps = known.meter, self._gaps[known.meter.meter_id]
         start = gaps.ranges[0].start
-        count = min(self._count, -(-gaps.ranges[0].duration // meter.slot))
+        count = min(self._count, gaps.most, -(-gaps.ranges[0].duration // meter.slot))
         loop = asyncio.get_running_loop()
         began = loop.time()
         result = await self._ask_from(known, start, count=count)
@@ -90,6 +111,7 @@ class Backfill:
         if result.failure is not None:
             return result
         self._learn_pace(loop.time() - began, asked=count)
+        gaps.failures, gaps.most = 0, min(2 * gaps.most, _MOST_COUNT)
         if result.newest is not None and result.newest >= start:
             self._reached(known, result.newest + meter.slot)
             return result
@@ -133,11 +155,27 @@ class Backfill:
         return None
 
     async def _ask(self, known: KnownMeter, request: Request) -> Result:
-        """Ask; a meter that fails is left alone until the store is asked again."""
-        result = await self.reader.ask(known, request, attempts=_ATTEMPTS, announce=False)
+        """Ask, a meter in doubt only once; one that fails rests."""
+        attempts = _ATTEMPTS if known.health.presence is Presence.ANSWERING else 1
+        result = await self.reader.ask(known, request, attempts=attempts, announce=False)
         if result.failure not in (None, Failure.LINK_DOWN, Failure.UNSUPPORTED):
-            self.drop(known.meter.meter_id)
+            self._rest(known)
         return result
+
+    def _rest(self, known: KnownMeter) -> None:
+        """Let a meter that failed stand back for a while, and ask it for less then; after a few times leave it alone."""
+        meter_id, now = known.meter.meter_id, self.records.now()
+        gaps = self._gaps.get(meter_id)
+        if gaps is None:
+            return
+        gaps.failures += 1
+        gaps.most = max(1, min(gaps.most, self._count) // 2)
+        if gaps.failures >= _MOST_FAILURES or not known.health.may_be_asked(now):
+            self.drop(meter_id)
+            return
+        gaps.rests = True
+        pause = timedelta(seconds=self.records.options.retry_seconds)
+        heapq.heappush(self._resting, (now + pause, meter_id))
 
     def _reached(self, known: KnownMeter, instant: datetime) -> None:
         """All before `instant` is fetched or cannot be had."""

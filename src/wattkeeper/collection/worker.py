@@ -230,7 +230,7 @@ class LinkWorker:
         if self._paused_until is not None:
             return self._paused_until
         next_plan = self._timetable[0][0] if self._timetable else None
-        instants = (next_plan, self._due.next_ripe, self._store_until)
+        instants = (next_plan, self._due.next_ripe, self.backfill.next_ripe, self._store_until)
         return min((instant for instant in instants if instant is not None), default=None)
 
     # -- due --------------------------------------------------------------------------------------------------------

@@ -4,7 +4,8 @@ import asyncio
 import signal
 import sys
 from collections import Counter
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -14,7 +15,9 @@ from wattkeeper.collection.values import Presence
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.readings.store import ReadingsStore
 from wattkeeper.registry.models import Link
+from wattkeeper.simulator.faults import Faults
 
+NOON = datetime(2026, 3, 10, 4, 0, tzinfo=UTC)
 FIRST, SECOND = "000000000001", "000000000002"
 QUARTER = timedelta(minutes=15)
 
@@ -246,3 +249,31 @@ async def test_an_answer_that_comes_twice_costs_no_record(lasting_house, street,
         async with house.collecting(history_days=2) as collector:
             await filled(house, collector, until, FIRST)
         assert stamped(house, FIRST) == memory(world, FIRST, slots(house, days=2))
+
+
+async def test_a_disturbed_meter_gets_its_past_and_does_not_hold_up_its_neighbours(
+    lasting_house, street, until
+):
+    house = lasting_house
+    with_load_record(house)
+    async with street(house.clock, link("A", FIRST, SECOND)) as world:
+        world.meters[FIRST].faults = Faults(noisy=0.3)
+        house.register({"A": (f"{world.url('A')}?timeout=0.05", [FIRST, SECOND])})
+        order = []
+        async with house.collecting(history_days=1, clock_hours=1e6, first_back_off_seconds=5) as collector:
+            bus = collector._workers[house.links["A"]].bus
+            bus.timing = replace(bus.timing, byte_gap=0.05)
+            known = [collector._known[house.meters[address]] for address in (FIRST, SECOND)]
+            reached = lambda one: one.backfilled_until and one.backfilled_until > NOON - QUARTER  # noqa: E731
+            async with asyncio.timeout(60):
+                while not all(map(reached, known)):
+                    order += [one for one in known if reached(one) and one not in order]
+                    if collector._workers[house.links["A"]].is_waiting:
+                        house.clock.advance(timedelta(seconds=5))
+                        if collector.link_states()[0].backfilling == 0:
+                            await collector.look_for_gaps()
+                    await asyncio.sleep(0.005)
+        assert order[0] is known[1]
+        for address in (FIRST, SECOND):
+            expected = memory(world, address, [NOON - number * QUARTER for number in range(1, 97)])
+            assert expected.items() <= stamped(house, address).items()

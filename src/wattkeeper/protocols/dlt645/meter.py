@@ -126,7 +126,9 @@ class MeterSide:
 
 
 def _cut(di: str, body: bytes) -> list[bytes]:
-    """The pieces of a long reply, each as long as a frame may carry."""
+    """The pieces of a reply, each as long as a frame may carry."""
+    if len(body) <= _NEXT_PIECE:
+        return [body]
     units = split_load_records(body) if di.startswith("06") else []
     if not units or max(map(len, units)) > _NEXT_PIECE:
         rest = body[_FIRST_PIECE:]
