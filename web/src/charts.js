@@ -94,7 +94,7 @@ function curve(element, words, now, before) {
   }
   const shape = bars ? { type: 'bar', barMaxWidth: 26, itemStyle: { borderRadius: [3, 3, 0, 0] } } : { type: 'line', showSymbol: false, lineStyle: { width: 1.6 }, areaStyle: { opacity: 0.1 }, connectNulls: false, sampling: 'lttb' }
   const guessed = now.status.map(status => status === 'estimated')
-  const data = bars ? values.map((value, index) => (guessed[index] ? { value, itemStyle: { opacity: 0.45 } } : value)) : values
+  const data = bars && 'shade' in element.dataset ? values.map((value, index) => (guessed[index] ? { value, itemStyle: { opacity: 0.45 } } : value)) : values
   const marked = bars ? {} : { markArea: { silent: true, itemStyle: { color: colour('--wk-warn-wash'), opacity: 0.7 }, label: { show: false }, data: runs(guessed).map(([from, to]) => [{ xAxis: from }, { xAxis: to }]) } }
   const series = [{ ...shape, ...marked, name: words.now, data, color: colour('--wk-accent'), z: 3 }]
   if (before) {

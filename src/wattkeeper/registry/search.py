@@ -6,6 +6,7 @@ meanwhile neither repeats nor hides another.
 
 import base64
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Select, and_, func, or_, select, tuple_
@@ -47,6 +48,8 @@ def find_meters(
     search: str,
     link_id: int | None,
     area_id: int | None,
+    meter_ids: Sequence[int] | None = None,
+    enabled: bool | None = None,
     sort: str,
     descending: bool,
     limit: int,
@@ -55,13 +58,17 @@ def find_meters(
     """A page of meters with the point, account and customer they serve now.
 
     ``search`` is a part of the address, the point's code or name, the account's code or the customer's name;
-    ``area_id`` includes what lies below the area; ``after`` is the ``MeterPage.after`` of the page before.
+    ``area_id`` includes what lies below the area; ``meter_ids`` and ``enabled`` leave only those; ``after`` is the ``MeterPage.after`` of the page before.
     """
     if sort not in _SORTS:
         raise BadValue(
             "sort", f"The list cannot be sorted by {sort!r}.", hint=f"Use one of {', '.join(SORT_KEYS)}."
         )
     wanted = _filtered(search=search.strip(), link_id=link_id, area_id=area_id)
+    if meter_ids is not None:
+        wanted = wanted.where(Meter.id.in_(meter_ids))
+    if enabled is not None:
+        wanted = wanted.where(Meter.enabled.is_(enabled))
     total = session.scalar(wanted.with_only_columns(func.count(), maintain_column_froms=True)) or 0
     limit = min(max(limit, 1), _MOST_ROWS)
     rows = session.execute(

@@ -84,6 +84,35 @@ def test_the_overview_tells_what_needs_a_person(client):
     assert "通道 厂区专线 中断" in text
     assert "电表 000000000107 无响应" in text
     assert "99.7%" in text
+    assert "电表没有应答。请检查电表电源" in text
+    assert "refused the connection" not in text
+
+
+def test_the_overview_refreshes_its_living_part_alone(client):
+    part = client.get("/", headers={"hx-request": "true", "hx-target": "div#now"}).text
+    assert "<html" not in part
+    assert "待办" in part
+    assert 'data-chart="curve"' not in part
+
+
+def test_a_meter_refreshes_its_facts_alone(client):
+    part = client.get("/meters/1", headers={"hx-request": "true", "hx-target": "div#facts"}).text
+    assert "<html" not in part
+    assert "示数" in part
+    assert "data-chart" not in part
+
+
+def test_accounts_without_last_months_bill_are_a_task_and_a_list(client, town):
+    page = text_of(client.get("/").text)
+    codes = re.findall(r'href="/accounts/\d+">(\d+)<', client.get("/accounts?unbilled=2026-10").text)
+    billed = {town.billing.bill(bill).party.account_code for bill in town.bills}
+    assert not set(codes) & billed
+    assert ("2026年10月尚未出账" in page) == bool(codes)
+
+
+def test_the_api_reference_says_every_operation_in_chinese(client):
+    cells = re.findall(r"<td>([^<]+)", client.get("/api").text)
+    assert [cell for cell in cells if not re.search(r"[\u4e00-\u9fff]", cell)] == []
 
 
 def test_the_list_of_meters_is_searched_filtered_and_paged_by_the_server(client):
@@ -230,6 +259,7 @@ def test_what_is_not_there_is_a_page_that_says_so(client):
         answer = client.get(path)
         assert answer.status_code == 404
         assert "没有找到" in answer.text
+        assert "There is no" not in re.sub(r'lang="en">[^<]*', "", answer.text)
 
 
 def test_the_language_is_chosen_by_link_and_kept(client):

@@ -14,7 +14,7 @@ from wattkeeper.registry.repository import Registry
 from wattkeeper.web.api import schemas
 from wattkeeper.web.pages import services_of, site_zone
 from wattkeeper.web.problems import BadRequest, documented
-from wattkeeper.web.queries.money import find_accounts, month_of
+from wattkeeper.web.queries.money import balances, find_accounts, month_of
 
 router = APIRouter()
 Id = Annotated[int, Path(ge=1, le=2**53)]
@@ -89,13 +89,14 @@ def list_accounts(
     """Accounts by code, with what each owes now."""
     services = services_of(request)
     found = find_accounts(services, search=search, after=after, limit=limit)
+    owed = balances(services, [account.id for account in found.accounts])
     items = [
         schemas.AccountItem(
             id=account.id,
             code=account.code,
             name=account.name,
             kind=account.kind,
-            balance=_money(services.billing.balance(account.id)),
+            balance=_money(owed[account.id]),
         )
         for account in found.accounts
     ]

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import func, select
+
 from wattkeeper.collection.values import LinkStatus, SuccessRate
 from wattkeeper.kernel.timerange import TimeRange
-from wattkeeper.registry.models import Link
+from wattkeeper.registry.models import Link, Meter
 from wattkeeper.registry.repository import Registry
 from wattkeeper.web.language import Language
 from wattkeeper.web.queries.states import Level, link_shown
@@ -46,10 +48,6 @@ class Health:
 
     rates: Sequence[SuccessRate]
 
-    def of_link(self, link_id: int) -> SuccessRate | None:
-        """The total of a link."""
-        return next((rate for rate in self.rates if rate.meter_id is None and rate.link_id == link_id), None)
-
     def of_meter(self, meter_id: int) -> SuccessRate | None:
         """One meter's."""
         return next((rate for rate in self.rates if rate.meter_id == meter_id), None)
@@ -79,12 +77,14 @@ def health_today(
 def link_lines(services: Services, say: Language, health: Health) -> list[LinkLine]:
     """Every link of the registry, by code."""
     states = link_states(services)
+    rates = {rate.link_id: rate for rate in health.rates if rate.meter_id is None}
     with services.database.read() as session:
-        registry = Registry(session)
-        return [
-            _line(link, states.get(link.code), health.of_link(link.id), say, registry)
-            for link in registry.links()
-        ]
+        links = Registry(session).links()
+        counted = session.execute(select(Meter.link_id, func.count()).group_by(Meter.link_id))
+        meters = {row[0]: row[1] for row in counted}
+    return [
+        _line(link, states.get(link.code), rates.get(link.id), say, meters.get(link.id, 0)) for link in links
+    ]
 
 
 def link_states(services: Services) -> dict[str, LinkStatus]:
@@ -93,7 +93,7 @@ def link_states(services: Services) -> dict[str, LinkStatus]:
 
 
 def _line(
-    link: Link, status: LinkStatus | None, rate: SuccessRate | None, say: Language, registry: Registry
+    link: Link, status: LinkStatus | None, rate: SuccessRate | None, say: Language, meters: int
 ) -> LinkLine:
     shown = link_shown(status, enabled=link.enabled, say=say)
     failures = rate.failures if rate else {}
@@ -107,7 +107,7 @@ def _line(
         text=shown.text,
         since=status.since if status else None,
         error=status.error if status else None,
-        meters=status.meters if status else registry.find_meters(link_id=link.id, limit=1).total,
+        meters=status.meters if status else meters,
         waiting=status.waiting_due + status.waiting_live if status else None,
         backfilling=status.backfilling if status else None,
         reads=rate.reads if rate else 0,

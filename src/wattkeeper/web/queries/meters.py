@@ -17,6 +17,9 @@ from wattkeeper.web.queries.values import ENERGY, POWER, latest_by_meter
 from wattkeeper.web.services import Services
 
 PAGE: Final = 50
+DISABLED: Final = "disabled"
+IDS_MAX: Final = 1000
+"""More meters than this in a state are found by looking through the list: then every page has some."""
 LOOKED_THROUGH: Final = 1000
 """Rows fetched at once where a filter is not the registry's; its pages hold no more."""
 
@@ -93,9 +96,15 @@ def find(
             sort=wanted.sort,
             descending=wanted.descending,
         )
-        if wanted.state:
-            rows, following = _of_state(fetch, meter_states(services), wanted.state, after=after, limit=limit)
-            return FoundMeters.of(services, rows, None, following)
+        if wanted.state == DISABLED:
+            fetch = functools.partial(fetch, enabled=False)
+        elif wanted.state:
+            states = meter_states(services)
+            ids = [meter_id for meter_id, state in states.items() if state.presence == wanted.state]
+            if wanted.state == Presence.UNKNOWN or len(ids) > IDS_MAX:
+                rows, following = _of_state(fetch, states, wanted.state, after=after, limit=limit)
+                return FoundMeters.of(services, rows, None, following)
+            fetch = functools.partial(fetch, meter_ids=ids, enabled=True)
         found = fetch(limit=limit, after=after)
         return FoundMeters.of(services, found.rows, found.total, found.after)
 
@@ -129,7 +138,7 @@ def _of_state(
 def presence_of(row: MeterRow, states: dict[int, MeterState]) -> str:
     """The state a meter is filtered by."""
     if not row.enabled:
-        return "disabled"
+        return DISABLED
     state = states.get(row.meter_id)
     return (state.presence if state else Presence.UNKNOWN).value
 

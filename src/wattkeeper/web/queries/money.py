@@ -10,11 +10,12 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import aliased
 
-from wattkeeper.billing.models import Bill
+from wattkeeper.billing.models import AccountTariff, Bill, LedgerAccount, Posting
 from wattkeeper.billing.values import BillSummary
 from wattkeeper.kernel.money import Money
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.registry.models import Account, AccountKind, Customer
+from wattkeeper.registry.repository import Registry
 from wattkeeper.web.language import Language
 from wattkeeper.web.problems import BadRequest
 from wattkeeper.web.queries.states import N_, Level, bill_shown
@@ -152,12 +153,12 @@ def _without_bill(month: TimeRange) -> tuple[ColumnElement[bool], ...]:
 def account_lines(services: Services, accounts: Sequence[Account], say: Language) -> list[AccountLine]:
     """The accounts with their tariff and what they owe now."""
     names = {tariff.code: say.choose(tariff.name_zh, tariff.name_en) for tariff in services.billing.tariffs()}
-    now = services.clock()
+    ids = [account.id for account in accounts]
+    owed, assigned = balances(services, ids), _tariffs_now(services, ids)
 
     def tariff_of(account_id: int) -> str | None:
-        assigned = services.billing.assigned_tariffs(account_id)
-        current = next((item for item in assigned if item.period.contains(now)), None)
-        return names.get(current.tariff_code, current.tariff_code) if current else None
+        code = assigned.get(account_id)
+        return names.get(code, code) if code else None
 
     return [
         AccountLine(
@@ -166,10 +167,39 @@ def account_lines(services: Services, accounts: Sequence[Account], say: Language
             name=account.name,
             kind_text=say.text(KINDS[account.kind]),
             tariff=tariff_of(account.id),
-            balance=services.billing.balance(account.id),
+            balance=owed[account.id],
         )
         for account in accounts
     ]
+
+
+def balances(services: Services, account_ids: Sequence[int]) -> dict[int, Money]:
+    """What each of these accounts owes, in one look; negative is a credit."""
+    wanted = (
+        select(LedgerAccount.account_id, func.sum(Posting.amount))
+        .join(Posting, Posting.ledger_account_id == LedgerAccount.id)
+        .where(LedgerAccount.account_id.in_(account_ids))
+        .group_by(LedgerAccount.account_id)
+    )
+    with services.database.read() as session:
+        currencies = {site.currency for site in Registry(session).sites()}
+        sums = {row[0]: row[1] for row in session.execute(wanted)} if len(currencies) == 1 else {}
+    if len(currencies) != 1:  # then only an account's own site tells which currency counts
+        return {account_id: services.billing.balance(account_id) for account_id in account_ids}
+    (currency,) = currencies
+    return {account_id: Money(sums.get(account_id, Decimal(0)), currency) for account_id in account_ids}
+
+
+def _tariffs_now(services: Services, account_ids: Sequence[int]) -> dict[int, str]:
+    """The code of the tariff in force now, per account that has one."""
+    now = services.clock()
+    wanted = select(AccountTariff.account_id, AccountTariff.tariff_code).where(
+        AccountTariff.account_id.in_(account_ids),
+        AccountTariff.valid_from <= now,
+        or_(AccountTariff.valid_to.is_(None), AccountTariff.valid_to > now),
+    )
+    with services.database.read() as session:
+        return {row[0]: row[1] for row in session.execute(wanted)}
 
 
 def finished_months(now: datetime, zone: ZoneInfo) -> list[TimeRange]:

@@ -27,6 +27,7 @@ from wattkeeper.web.services import Services
 T = TypeVar("T")
 
 TASKS_SHOWN: Final = 8
+LINKS_SHOWN: Final = 10
 UNSTEADY_BELOW: Final = 0.95
 """Share of today's reads below which a meter that answers now and then needs a look."""
 READS_TO_JUDGE: Final = 8
@@ -99,6 +100,8 @@ class Overview:
     tasks: tuple[Task, ...]
     more_tasks: int
     links: tuple[LinkLine, ...]
+    """Those in trouble first."""
+    more_links: int
 
 
 class Remembered(Generic[T]):
@@ -194,8 +197,13 @@ def overview(services: Services, say: Language, known: Figures) -> Overview:
         open_amount=" + ".join(say.money(amount) for amount in known.owed),
         tasks=tuple(sorted(shown, key=lambda task: task.level != "bad")),
         more_tasks=len(tasks) + len(troubled) - len(shown),
-        links=tuple(links),
+        links=tuple(sorted(links, key=_worst_first)[:LINKS_SHOWN]),
+        more_links=max(0, len(links) - LINKS_SHOWN),
     )
+
+
+def _worst_first(link: LinkLine) -> tuple[bool, float]:
+    return (link.level != "bad", 1.0 if link.success is None else round(link.success, 2))
 
 
 def _link_tasks(links: Iterable[LinkLine], say: Language) -> Iterator[Task]:
@@ -209,7 +217,7 @@ def _account_tasks(known: Figures, say: Language) -> Iterator[Task]:
     if known.unbilled:
         month = say.month(known.unbilled_month)
         what = say.text(
-            "%(n)s accounts have no bill for %(month)s", n=say.number(known.unbilled), month=month
+            "Accounts without a bill for %(month)s: %(n)s", n=say.number(known.unbilled), month=month
         )
         why = say.text("Their readings are incomplete, or nobody has issued the bill yet.")
         code = f"{known.unbilled_month.astimezone(say.zone):%Y-%m}"
