@@ -104,10 +104,17 @@ class LinkUrl:
         return replace(self, baud=baud)
 
     def __str__(self) -> str:
-        """The URL in full, so that it can be stored and parsed again."""
-        options: dict[str, object] = {}
-        if self.scheme == "serial" or self.baud is not None:
-            options = {"baud": self.baud, "parity": self.parity, "data": self.data, "stop": self.stop}
+        """The URL, so that it can be stored and parsed again; what is as the standard wants it goes without saying."""
+        options: dict[str, object] = {
+            name: value
+            for name, value, usual in (
+                ("baud", self.baud, None),
+                ("parity", self.parity, "even"),
+                ("data", self.data, 8),
+                ("stop", self.stop, 1),
+            )
+            if value != usual
+        }
         if self.timeout is not None:
             options["timeout"] = f"{self.timeout:g}"
         query = "&".join(f"{name}={value}" for name, value in options.items())

@@ -82,3 +82,9 @@ def test_nothing_typed_raises_anything_else(text):
             LinkUrl.parse(candidate)
         except BadLinkUrl as refused:
             assert refused.hint  # noqa: PT017 -- most texts are refused, not all
+
+
+def test_a_found_meters_url_is_short_enough_to_be_typed():
+    url = LinkUrl.parse("serial:///dev/ttyUSB0?parity=none&data=8&stop=1").with_baud(9600)
+    assert str(url) == "serial:///dev/ttyUSB0?baud=9600&parity=none"
+    assert str(LinkUrl.parse("tcp://10.0.0.7:8899")) == "tcp://10.0.0.7:8899"
