@@ -197,7 +197,8 @@ class Measurements:
                 f"Metering point {point.point_code} has {len(starts)} intervals whose registers ran backwards or beyond "
                 f"its rated power, the first at {np.datetime64(int(starts[0]), 'us')} UTC.",
                 reason="flagged_intervals",
-                hint="Look at the readings around it and correct them with a reason.",
+                hint="If the register rolled over, enter the point's rated power, which confirms it; "
+                "otherwise look at the readings around it and correct them with a reason.",
             )
 
     def _add_tou(

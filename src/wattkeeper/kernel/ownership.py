@@ -1,13 +1,19 @@
 """One process owns a data folder: the lock, and where the owner can be reached."""
 
+import contextlib
 import fcntl
 import json
 import os
+import time
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import IO, Self
+from typing import Self
 
 from wattkeeper.kernel.errors import WattkeeperError
+
+_ATTEMPTS = 5
+_ATTEMPT_SECONDS = 0.05
 
 
 class FolderInUse(WattkeeperError):
@@ -34,7 +40,7 @@ class FolderLock:
     counts only while somebody holds it.
     """
 
-    def __init__(self, file: IO[str]) -> None:
+    def __init__(self, file: FileIO) -> None:
         self._file = file
 
     @classmethod
@@ -48,22 +54,19 @@ class FolderLock:
         """
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            file = _lock_path(folder).open("a+", encoding="utf-8")
+            file = _lock_path(folder).open("ab+", buffering=0)
         except OSError as error:
-            raise FolderUnusable(
-                f"The data folder {folder} cannot be used: {error.strerror}.",
-                hint="Choose another with --data-dir or WATTKEEPER_DATA_DIR, or mend its permissions.",
-            ) from None
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            raise _unusable(folder, error) from None
+        if not _locked(file):
             owner = _read(file)
             file.close()
-            raise FolderInUse(
-                _in_use(folder, owner), hint="Stop it first, or choose another --data-dir."
-            ) from None
+            raise FolderInUse(_in_use(folder, owner), hint="Stop it first, or choose another --data-dir.")
         lock = cls(file)
-        lock._write({"pid": os.getpid()})
+        try:
+            lock._write({"pid": os.getpid()})
+        except OSError as error:
+            file.close()
+            raise _unusable(folder, error) from None
         return lock
 
     def announce(self, *, url: str, socket: Path) -> None:
@@ -72,21 +75,18 @@ class FolderLock:
 
     def release(self) -> None:
         """Give the folder up."""
-        self._file.seek(0)
-        self._file.truncate()
+        self._file.truncate(0)
         self._file.close()
 
     def _write(self, facts: dict[str, object]) -> None:
-        self._file.seek(0)
-        self._file.truncate()
-        json.dump(facts, self._file)
-        self._file.flush()
+        self._file.truncate(0)
+        self._file.write(json.dumps(facts).encode())
 
 
 def find_owner(folder: Path) -> Owner | None:
     """The live process that owns `folder`, or None when nobody does."""
     try:
-        file = _lock_path(folder).open("r", encoding="utf-8")
+        file = _lock_path(folder).open("rb", buffering=0)
     except OSError:
         return None
     with file:
@@ -101,10 +101,27 @@ def _lock_path(folder: Path) -> Path:
     return folder / "wattkeeper.lock"
 
 
-def _read(file: IO[str]) -> Owner | None:
+def _locked(file: FileIO) -> bool:
+    """Take the lock, unless it is held for longer than the moment in which `find_owner` looks."""
+    for _ in range(_ATTEMPTS):
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        time.sleep(_ATTEMPT_SECONDS)
+    return False
+
+
+def _unusable(folder: Path, error: OSError) -> FolderUnusable:
+    return FolderUnusable(
+        f"The data folder {folder} cannot be used: {error.strerror}.",
+        hint="Choose another with --data-dir or WATTKEEPER_DATA_DIR, or mend its permissions or its full disk.",
+    )
+
+
+def _read(file: FileIO) -> Owner | None:
     file.seek(0)
     try:
-        facts = json.load(file)
+        facts = json.loads(file.readall())
     except ValueError:
         return None
     socket = facts.get("socket")
