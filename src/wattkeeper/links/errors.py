@@ -77,10 +77,7 @@ def explain_serial_failure(path: str, settings: str, error: OSError) -> LinkUnav
                 hint="Plug the adapter in, and look which name it gets: ls /dev/serial/by-id /dev/ttyUSB*.",
             )
         case errno.EACCES | errno.EPERM:
-            return LinkPermission(
-                f"You may not open {path}: it belongs to the group {_group_of(path)}.",
-                hint=f"Run: sudo usermod -aG {_group_of(path)} $USER, then sign in again.",
-            )
+            return _explain_permission(path)
         case errno.EBUSY | errno.EAGAIN:
             return LinkBusy(
                 f"Another program holds {path}.",
@@ -126,12 +123,27 @@ def explain_tcp_failure(host: str, port: int, error: OSError) -> LinkUnavailable
             return LinkUnavailable(f"{place} could not be reached: {error.strerror or error}.")
 
 
-def _group_of(path: str) -> str:
-    """The group that may use a device; ``dialout`` on Debian and its kin, ``uucp`` on Arch."""
+def _explain_permission(path: str) -> LinkPermission:
+    """``dialout`` may use serial ports on Debian and its kin, ``uucp`` on Arch; a few devices let no group in."""
+    group = _group_of(path)
+    if group is None:
+        return LinkPermission(
+            f"You may not open {path}.",
+            hint=f"See who may: ls -l {path}. Serial ports mostly belong to the group dialout: "
+            "sudo usermod -aG dialout $USER, then sign in again.",
+        )
+    return LinkPermission(
+        f"You may not open {path}: it belongs to the group {group}.",
+        hint=f"Run: sudo usermod -aG {group} $USER, then sign in again.",
+    )
+
+
+def _group_of(path: str) -> str | None:
+    """The group that may use a device; None when there is none that a person should join."""
     try:
         device = Path(path).stat()
         if device.st_gid != 0 and device.st_mode & stat.S_IRGRP:
             return grp.getgrgid(device.st_gid).gr_name
     except (OSError, KeyError):
-        return "dialout"
-    return "dialout"
+        return None
+    return None

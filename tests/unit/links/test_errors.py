@@ -45,3 +45,11 @@ def test_silence_and_half_a_reply_are_told_apart():
     assert str(silence).startswith("meter 000000000161 reading 00010000: asked 3 times in 3.3 s, no answer.")
     half = NoReply("meter 000000000161 reading 00010000", attempts=1, waited=1.0, octets=9)
     assert "asked once in 1.0 s; 9 bytes came, but no whole reply." in str(half)
+
+
+def test_a_group_that_may_not_use_the_port_is_not_named_as_its_owner(tmp_path):
+    port = tmp_path / "port"
+    port.touch(mode=0o600)
+    error = explain_serial_failure(str(port), "2400 baud 8E1", PermissionError(errno.EACCES, "x"))
+    assert error.message == f"You may not open {port}."
+    assert f"ls -l {port}" in error.hint
