@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Final
@@ -272,13 +272,18 @@ def _now(
 ) -> dict[str, Any]:
     latest = values.latest_of(services.store, found.id)
     state = services.collector.meter_state(found.id) if services.collector else None
+    status = _status(services, found, state, zone, say)
+    if notice is not None and notice.raw and not notice.hint:
+        notice = replace(
+            notice, hint=status.why or None
+        )  # why reads of it fail, where the error itself has no hint
     return {
         "collecting": services.collector is not None,
         "notice": notice,
         "live": values.live_values(latest),
         "registers": values.register_values(latest),
         "exchanges": _exchanges(latest, say),
-        "status": _status(services, found, state, zone, say),
+        "status": status,
     }
 
 
