@@ -84,6 +84,14 @@ def test_the_tariff_of_the_how_to_is_one(tmp_path):
     assert read_tariff_file(file).code == "campus-apartments"
 
 
+def test_every_tariff_named_in_the_docs_is_shipped():
+    shipped = {file.stem for file in (ROOT / "src" / "wattkeeper" / "billing" / "tariffs").glob("*.yaml")}
+    named = {
+        code for page in PAGES for code in re.findall(r"--tariff ([\w-]+)", page.read_text(encoding="utf-8"))
+    }
+    assert named - {"CODE"} <= shipped
+
+
 def test_the_library_example_reads_a_meter_over_a_socket(capsys, tcp_meter):
     """The ten lines of the how-to, word for word but for the address of the gateway and the meter."""
     [text] = blocks(ROOT / "docs" / "howto" / "read-a-dlt645-meter-in-python.md", "python")
