@@ -16,6 +16,7 @@ import pyarrow as pa
 import structlog
 
 from wattkeeper.collection.values import CollectorOptions
+from wattkeeper.readings.errors import BadReadings
 from wattkeeper.readings.schemas import EXCHANGE_SCHEMA, READING_SCHEMA
 from wattkeeper.readings.store import ReadingsStore
 
@@ -202,11 +203,26 @@ class ReadingWriter:
             self._store.append_exchanges(_table(batch.exchanges, EXCHANGE_SCHEMA))
             batch.exchanges = []
         if batch.readings and not batch.stored:
-            self._store.append_readings(_table(batch.readings, READING_SCHEMA), self._now())
+            self._store_sound(batch.readings)
             batch.stored = True
         if batch.backfilled:
             self._save_backfilled(batch.backfilled)
             batch.backfilled = {}
+
+    def _store_sound(self, rows: Sequence[ReadingRow]) -> None:
+        """Store all but the rows that the store will never take: one of those must not hold up the others for ever.
+
+        A refused row is said; the frames it came from are stored with their exchange.
+        """
+        try:
+            self._store.append_readings(_table(rows, READING_SCHEMA), self._now())
+        except (BadReadings, pa.ArrowInvalid) as error:
+            if len(rows) == 1:
+                log.error("reading refused", row=rows[0], error=str(error))  # noqa: TRY400 - a sentence will do
+                return
+            middle = len(rows) // 2
+            self._store_sound(rows[:middle])
+            self._store_sound(rows[middle:])
 
 
 def _table(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:

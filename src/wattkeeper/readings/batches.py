@@ -11,9 +11,10 @@ from wattkeeper.readings.quantities import QUANTITIES
 from wattkeeper.readings.schemas import EXCHANGE_SCHEMA, INTERVAL_SCHEMA, METHODS, READING_SCHEMA, SOURCES
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# DL/T 645-2007 stamps carry two digits of the year, so no meter can mean another century.
-_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-_LATEST = datetime(2100, 1, 1, tzinfo=UTC)
+# DL/T 645-2007 stamps carry two digits of the year, so no meter can mean another century: 2000 to 2099 on a civil
+# clock, which is up to a day earlier or later in UTC. 2000-01-01 00:00 is what a clock without battery starts at.
+_EARLIEST = datetime(1999, 12, 31, tzinfo=UTC)
+_LATEST = datetime(2100, 1, 2, tzinfo=UTC)
 
 
 def microseconds(instant: datetime) -> int:

@@ -182,8 +182,8 @@ def test_a_failed_batch_leaves_nothing_behind(store, batch):
         spoiled = table.set_column(table.schema.get_field_index(column), column, pa.array([value]))
         with pytest.raises(BadReadings, match=value):
             store.append_readings(pa.concat_tables([good, spoiled]), T0)
-    with pytest.raises(BadReadings, match=r"1999-12-31.*meter_id 2"):
-        store.append_readings(batch((1, T0, "1"), (2, datetime(1999, 12, 31, tzinfo=UTC), "1")), T0)
+    with pytest.raises(BadReadings, match=r"1999-12-30.*meter_id 2"):
+        store.append_readings(batch((1, T0, "1"), (2, datetime(1999, 12, 30, tzinfo=UTC), "1")), T0)
     with pytest.raises(BadReadings, match="value"):
         store.append_readings(good.drop_columns("value"), T0)
     with pytest.raises(BadReadings, match="time zone"):

@@ -9,6 +9,7 @@ import pytest
 
 from wattkeeper.collection.values import CollectorOptions
 from wattkeeper.collection.writer import POLLED, ExchangeRow, ReadingRow, ReadingWriter
+from wattkeeper.readings.errors import BadReadings
 from wattkeeper.readings.schemas import EXCHANGE_SCHEMA, READING_SCHEMA
 
 NOW = datetime(2026, 3, 10, 4, 0, tzinfo=UTC)
@@ -55,6 +56,22 @@ def exchange(number=1):
 
 def reading(number=1):
     return ReadingRow(1, "voltage_l1", NOW, Decimal("220.3"), 0, POLLED, number)
+
+
+async def test_a_row_the_store_will_never_take_does_not_hold_up_the_others(store, writer, monkeypatch):
+    kept = []
+
+    def append_readings(table, now):
+        numbers = table["exchange_id"].to_pylist()
+        if 5 in numbers:
+            raise BadReadings("A batch has read_at 1850-01-01 for meter_id 1; none of it was stored.")
+        kept.extend(numbers)
+
+    monkeypatch.setattr(store, "append_readings", append_readings)
+    writer.add(exchange(), [reading(number) for number in range(1, 9)])
+    assert await writer.flush()
+    assert sorted(kept) == [1, 2, 3, 4, 6, 7, 8]
+    assert (writer.waiting, writer.error) == (0, None)
 
 
 async def test_the_past_is_acknowledged_only_behind_its_readings(store, writer):
