@@ -10,7 +10,7 @@ import signal
 import socket
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -129,7 +129,7 @@ class Server:
         """Ask the server to finish; `run` returns when it has."""
         self._stop.set()
 
-    async def run(self, *, ready: Callable[[str], Awaitable[None] | None] | None = None) -> None:
+    async def run(self, *, ready: Callable[[str], None]) -> None:
         """Serve until `stop`, Ctrl-C or SIGTERM; `ready` gets the URL once pages can be opened.
 
         Raises:
@@ -145,9 +145,10 @@ class Server:
             async with _signals(self.stop), self._background():
                 web = self._web(listening)
                 serving = asyncio.create_task(web.serve(sockets=listening), name="web")
-                if ready is not None and (waiting := ready(url)) is not None:
-                    await waiting
-                await _first(serving, asyncio.create_task(self._stop.wait()))
+                ready(url)
+                asked_to_stop = asyncio.create_task(self._stop.wait(), name="stop")
+                await asyncio.wait([serving, asked_to_stop], return_when=asyncio.FIRST_COMPLETED)
+                asked_to_stop.cancel()
                 web.should_exit = True
                 await serving
 
@@ -229,11 +230,6 @@ async def _repeat(work: Callable[[], object], *, every: float) -> None:
             raise
         except Exception:
             log.exception("background_work_failed", work=getattr(work, "__qualname__", str(work)))
-
-
-async def _first(*tasks: asyncio.Task[object] | asyncio.Task[None]) -> None:
-    """Wait for the first task to end; the others go on, except those that only wait."""
-    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
 
 
 @contextlib.asynccontextmanager

@@ -1,6 +1,5 @@
 """Commands about the server: run it, run the demo, ask how it does."""
 
-import asyncio
 import logging
 import sys
 from pathlib import Path
@@ -38,8 +37,7 @@ def _run(server: "Server") -> None:
     def ready(url: str) -> None:
         console.print(f"Wattkeeper is at [bold]{url}[/]  (Ctrl-C stops it)", soft_wrap=True)
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(server.run(ready=ready))
+    uvloop.run(server.run(ready=ready))
 
 
 def demo(
@@ -53,8 +51,7 @@ def demo(
 
     settings = load_settings(data_dir=data_dir, port=port, live_seconds=10, log_level="warning")
     configure_logs(settings)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(Demo(settings, say=lambda line: console.print(line, soft_wrap=True)).run())
+    uvloop.run(Demo(settings, say=lambda line: console.print(line, soft_wrap=True)).run())
 
 
 def status(

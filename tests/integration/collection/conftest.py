@@ -1,11 +1,7 @@
 """A simulated street, an empty installation, and a collector over both."""
 
 import asyncio
-import os
-import select
-import threading
-import tty
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -124,30 +120,6 @@ def lasting_house(ledger, tmp_path: Path):
     """A house with the real readings store."""
     with ReadingsStore.open(tmp_path / "store") as store:
         yield House(ledger, store, ManualClock(NOON))
-
-
-@pytest.fixture
-def serial_cable() -> Iterator[tuple[str, str]]:
-    """Two serial ports with a cable between them."""
-    ends = [os.openpty() for _ in range(2)]
-    for _, slave in ends:
-        tty.setraw(slave)
-    (one, _), (other, _) = ends
-    unplugged = threading.Event()
-
-    def carry() -> None:
-        while not unplugged.is_set():
-            for end in select.select([one, other], [], [], 0.05)[0]:
-                os.write(other if end == one else one, os.read(end, 1000))
-
-    carrier = threading.Thread(target=carry)
-    carrier.start()
-    yield os.ttyname(ends[0][1]), os.ttyname(ends[1][1])
-    unplugged.set()
-    carrier.join()
-    for master, slave in ends:
-        os.close(master)
-        os.close(slave)
 
 
 @pytest.fixture

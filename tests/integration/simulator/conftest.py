@@ -1,11 +1,7 @@
 """Worlds with one meter of 4 kW at a standing time, and an independent implementation beside them."""
 
 import asyncio
-import os
-import select
-import threading
-import tty
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -51,30 +47,6 @@ async def world(clock, four_kw) -> AsyncIterator[Callable[..., Any]]:
     for neighbourhood, bus in running:
         await bus.close()
         await neighbourhood.stop()
-
-
-@pytest.fixture(scope="module")
-def serial_cable() -> Iterator[tuple[str, str]]:
-    """Two serial ports with a cable between them: what goes into one comes out of the other."""
-    ends = [os.openpty() for _ in range(2)]
-    for _, slave in ends:
-        tty.setraw(slave)
-    (one, _), (other, _) = ends
-    unplugged = threading.Event()
-
-    def carry() -> None:
-        while not unplugged.is_set():
-            for end in select.select([one, other], [], [], 0.05)[0]:
-                os.write(other if end == one else one, os.read(end, 1000))
-
-    carrier = threading.Thread(target=carry)
-    carrier.start()
-    yield os.ttyname(ends[0][1]), os.ttyname(ends[1][1])
-    unplugged.set()
-    carrier.join()
-    for master, slave in ends:
-        os.close(master)
-        os.close(slave)
 
 
 @pytest.fixture
