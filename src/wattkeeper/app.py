@@ -31,6 +31,7 @@ from wattkeeper.kernel.ownership import FolderLock
 from wattkeeper.readings.service import IntervalService
 from wattkeeper.readings.store import ReadingsStore
 from wattkeeper.registry.repository import Registry
+from wattkeeper.security.service import SecurityService
 from wattkeeper.settings import Settings
 from wattkeeper.web.application import create_application
 from wattkeeper.web.server import ConsoleServer, build_server
@@ -40,6 +41,8 @@ log = structlog.get_logger(__name__)
 
 DERIVE_SECONDS = 2.0
 """How long appended readings wait for their intervals."""
+SEAL_SECONDS = 2.0
+"""How long what was written down in the audit waits for its place in the hash chain."""
 JOB_SECONDS = 1.0
 """How often the server looks for a bill run to work on."""
 UNIX_PATH_BYTES = 108
@@ -60,6 +63,7 @@ class Parts:
     store: ReadingsStore
     intervals: IntervalService
     billing: BillingService
+    security: SecurityService
 
     @classmethod
     def open(cls, settings: Settings) -> Self:
@@ -87,6 +91,7 @@ class Parts:
                 store=store,
                 intervals=intervals,
                 billing=BillingService(database, store, intervals=intervals, library=library),
+                security=SecurityService(database),
             )
             undo.pop_all()  # nothing failed: the stores stay open until `close`
         return parts
@@ -159,6 +164,7 @@ class Server:
             hub=self.hub,
             billing=self.parts.billing,
             intervals=self.parts.intervals,
+            security=self.parts.security,
             collector=self.collector,
             version=__version__,
             language=self.parts.settings.language,
@@ -174,6 +180,7 @@ class Server:
         maintenance_seconds = self.parts.settings.maintenance_minutes * 60
         tasks = [
             asyncio.create_task(_repeat(self._derive, every=DERIVE_SECONDS), name="derive"),
+            asyncio.create_task(_repeat(self._seal_audit, every=SEAL_SECONDS), name="seal"),
             asyncio.create_task(_repeat(self._work_bill_runs, every=JOB_SECONDS), name="bill runs"),
             asyncio.create_task(_repeat(self._maintain, every=maintenance_seconds), name="maintain"),
         ]
@@ -189,6 +196,9 @@ class Server:
 
     def _derive(self) -> None:
         self.parts.intervals.derive_pending(_now())
+
+    def _seal_audit(self) -> None:
+        self.parts.security.seal_audit(_now())
 
     def _work_bill_runs(self) -> None:
         self.parts.billing.work_bill_run(

@@ -19,6 +19,7 @@ from wattkeeper.kernel.database import DatabaseError
 from wattkeeper.kernel.jobs import ClaimedJob, JobLost, JobQueue, Step
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.readings.service import IntervalService
+from wattkeeper.security.audit import record
 
 if TYPE_CHECKING:
     from wattkeeper.billing.service import BillingService
@@ -47,7 +48,10 @@ class BillRuns:
         with self._database.write() as session:
             known, unfinished = BillingRepository(session).runs_of(prefix)
             number = known if unfinished else known + 1
-            return self._jobs.enqueue(session, KIND, key=f"{prefix}{number}", args=args, now=now)
+            job_id = self._jobs.enqueue(session, KIND, key=f"{prefix}{number}", args=args, now=now)
+            if not unfinished:
+                record(session, "bill_run.start", now=now, subject=("job", job_id), after=args)
+            return job_id
 
     def work(
         self, *, owner: str, clock: Callable[[], datetime], stopping: Callable[[], bool]

@@ -10,6 +10,7 @@ from wattkeeper.billing.values import PaymentMethod, PaymentView
 from wattkeeper.kernel.database import Database
 from wattkeeper.kernel.money import Money
 from wattkeeper.registry.repository import Registry
+from wattkeeper.security.audit import record
 
 _MOST_DIGITS = 2
 _MOST_KEY = 100
@@ -50,7 +51,7 @@ class Counter:
                         hint="Use a new key for each payment.",
                     )
                 return _view(known, repeated=True)
-            Registry(session).get_account(account_id)
+            account = Registry(session).get_account(account_id)
             ledger = Ledger(session)
             entries = {
                 ledger.own(_WHERE[method], currency): amount.amount,
@@ -62,7 +63,22 @@ class Counter:
                 amount=amount.amount, currency=currency, method=method.value, cashier=cashier, received_at=now,
                 transaction_id=transaction,
             )  # fmt: skip
-            return _view(bills.add_payment(payment), repeated=False)
+            taken = _view(bills.add_payment(payment), repeated=False)
+            after = {
+                "account": account.code,
+                "amount": amount.amount,
+                "currency": currency,
+                "method": method.value,
+            }
+            record(
+                session,
+                "payment.record",
+                now=now,
+                subject=("payment", taken.id),
+                name=taken.receipt,
+                after=after,
+            )
+            return taken
 
     def payments(self, account_id: int) -> list[PaymentView]:
         """An account's payments, oldest first."""

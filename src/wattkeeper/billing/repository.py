@@ -13,6 +13,7 @@ from wattkeeper.billing.values import AssignedTariff, Basis, Line, RunException
 from wattkeeper.kernel.jobs import Job, JobState
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.registry.models import Account
+from wattkeeper.registry.scope import Scope
 
 
 class BillingRepository:
@@ -127,12 +128,14 @@ class BillingRepository:
         return [_line(row) for row in rows]
 
     def bill_page(
-        self, *, account_id: int | None, period: TimeRange | None, after: int | None, limit: int
+        self, *, account_id: int | None, period: TimeRange | None, scope: Scope, after: int | None, limit: int
     ) -> list[Bill]:
-        """Bills and cancellations, newest first, before the id `after`."""
+        """Bills and cancellations of the accounts within `scope`, newest first, before the id `after`."""
         wanted = select(Bill).order_by(Bill.id.desc()).limit(limit)
         if account_id is not None:
             wanted = wanted.where(Bill.account_id == account_id)
+        if not scope.everything:
+            wanted = wanted.where(Bill.account_id.in_(select(Account.id).where(scope.has_account())))
         if after is not None:
             wanted = wanted.where(Bill.id < after)
         if period is not None:

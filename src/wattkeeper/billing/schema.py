@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, MetaData, Table, event
 
+from wattkeeper.kernel.append_only import append_only_statements
 from wattkeeper.kernel.database import Base
 
 APPEND_ONLY = ("bill", "bill_line", "ledger_account", "ledger_transaction", "posting", "payment")
@@ -47,32 +48,20 @@ _CHECKS = (
 
 def guard_statements(dialect_name: str) -> list[str]:
     """The statements that create every trigger, for "sqlite" or "postgresql"."""
-    return _sqlite() if dialect_name == "sqlite" else _postgresql()
+    never = append_only_statements(dialect_name, APPEND_ONLY, function="billing_append_only")
+    return [*never, *(_sqlite() if dialect_name == "sqlite" else _postgresql())]
 
 
 def _sqlite() -> list[str]:
-    never = [
-        f"CREATE TRIGGER IF NOT EXISTS {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
-        f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-        for table in APPEND_ONLY
-        for verb in ("UPDATE", "DELETE")
-    ]
-    checks = [
+    return [
         f"CREATE TRIGGER IF NOT EXISTS {name} BEFORE INSERT ON {table} WHEN EXISTS ({query}) "
         f"BEGIN SELECT RAISE(ABORT, '{message}'); END"
         for name, table, query, message in _CHECKS
     ]
-    return [*never, *checks]
 
 
 def _postgresql() -> list[str]:
-    never = [
-        f"CREATE OR REPLACE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
-        f"FOR EACH STATEMENT EXECUTE FUNCTION {_APPEND_ONLY_FUNCTION}()"
-        for table in APPEND_ONLY
-    ]
-    checks = [statement for check in _CHECKS for statement in _postgresql_check(*check)]
-    return [_APPEND_ONLY_BODY, *never, *checks]
+    return [statement for check in _CHECKS for statement in _postgresql_check(*check)]
 
 
 def _postgresql_check(name: str, table: str, query: str, message: str) -> tuple[str, str]:
@@ -83,13 +72,6 @@ def _postgresql_check(name: str, table: str, query: str, message: str) -> tuple[
         f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {lock}{body} END $$",
         f"CREATE OR REPLACE TRIGGER {name} BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()",
     )
-
-
-_APPEND_ONLY_FUNCTION = "billing_append_only"
-_APPEND_ONLY_BODY = (
-    f"CREATE OR REPLACE FUNCTION {_APPEND_ONLY_FUNCTION}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-    "RAISE EXCEPTION USING MESSAGE = TG_TABLE_NAME || ' is append-only'; END $$"
-)
 
 
 @event.listens_for(Base.metadata, "after_create")

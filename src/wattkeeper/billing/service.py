@@ -40,6 +40,8 @@ from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.readings.service import IntervalService
 from wattkeeper.readings.store import ReadingsStore
 from wattkeeper.registry.repository import Registry
+from wattkeeper.registry.scope import EVERYTHING, Scope
+from wattkeeper.security.audit import record
 
 _ATTEMPTS = 3
 
@@ -120,6 +122,15 @@ class BillingService:
                 valid_to=period.end, recorded_at=now,
             )  # fmt: skip
             added = bills.add_assignment(row)
+            after = {"tariff": tariff.code, "from": period.start, "to": period.end, "basis": basis.value}
+            record(
+                session,
+                "tariff.assign",
+                now=now,
+                subject=("account", account_id),
+                name=account.code,
+                after=after,
+            )
             return AssignedTariff(added.id, account_id, tariff.code, period, basis)
 
     def assign_where_none(self, tariff_code: str, *, valid_from: datetime, now: datetime) -> int:
@@ -127,7 +138,13 @@ class BillingService:
         self._library.get(tariff_code)
         with self.database.write() as session:
             start = TimeRange(valid_from, None).start
-            return BillingRepository(session).assign_where_none(tariff_code, valid_from=start, now=now)
+            given = BillingRepository(session).assign_where_none(tariff_code, valid_from=start, now=now)
+            if given:
+                after = {"from": start, "accounts": given}
+                record(
+                    session, "tariff.assign_where_none", now=now, subject=("tariff", tariff_code), after=after
+                )
+            return given
 
     def assigned_tariffs(self, account_id: int) -> list[AssignedTariff]:
         """An account's tariffs in order of time."""
@@ -148,7 +165,9 @@ class BillingService:
             prepared = self.prepare(account_id, period=period, now=now)
             try:
                 with self.database.write() as session:
-                    return self.issue_prepared(session, prepared, now=now, due_at=due_at)
+                    bill = self.issue_prepared(session, prepared, now=now, due_at=due_at)
+                    _note(session, "bill.issue", bill, now)
+                    return bill
             except BillingRefused as refused:
                 if refused.reason != "stale" or attempt == _ATTEMPTS - 1:
                     raise
@@ -173,7 +192,9 @@ class BillingService:
                 total=-bill.total, estimated=bill.estimated, issued_at=now, inputs=bill.inputs,
             )  # fmt: skip
             self._post(session, reversal, lines, kind="cancellation")
-            return Views(session).bill(reversal)
+            cancellation = Views(session).bill(reversal)
+            _note(session, "bill.cancel", cancellation, now, reason=reason)
+            return cancellation
 
     def recompute(self, bill_id: int) -> Recomputed:
         """Compute a bill again from its kept inputs alone, and compare it line by line."""
@@ -204,13 +225,14 @@ class BillingService:
         account_id: int | None = None,
         period: TimeRange | None = None,
         state: BillState | None = None,
+        scope: Scope = EVERYTHING,
         limit: int = 50,
         after: int | None = None,
     ) -> BillPage:
-        """A page of bills, newest first; `after` is the `next_after` of the page before."""
+        """A page of the bills within `scope`, newest first; `after` is the `next_after` of the page before."""
         with self.database.read() as session:
             return Views(session).page(
-                account_id=account_id, period=period, state=state, limit=limit, after=after
+                account_id=account_id, period=period, state=state, scope=scope, limit=limit, after=after
             )
 
     # money
@@ -324,6 +346,17 @@ class BillingService:
             }
             bill.transaction_id = ledger.post(entries, kind=kind, reference=bill.number, at=bill.issued_at)
         BillingRepository(session).add_bill(bill, lines)
+
+
+def _note(session: Session, action: str, bill: BillView, now: datetime, **more: str) -> None:
+    """Write a bill down in the audit."""
+    after = {
+        "account": bill.party.account_code,
+        "total": bill.total.amount,
+        "currency": bill.total.currency,
+        **more,
+    }
+    record(session, action, now=now, subject=("bill", bill.id), name=bill.number, after=after)
 
 
 def _verification(bill: Bill) -> str:

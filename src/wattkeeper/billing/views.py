@@ -10,6 +10,7 @@ from wattkeeper.billing.repository import BillingRepository
 from wattkeeper.billing.values import BillPage, BillState, BillSummary, BillView
 from wattkeeper.kernel.money import Money
 from wattkeeper.kernel.timerange import TimeRange
+from wattkeeper.registry.scope import Scope
 
 _CHUNK = 200
 
@@ -43,6 +44,7 @@ class Views:
         account_id: int | None,
         period: TimeRange | None,
         state: BillState | None,
+        scope: Scope,
         limit: int,
         after: int | None,
     ) -> BillPage:
@@ -50,7 +52,9 @@ class Views:
         found: list[BillSummary] = []
         last = after
         while True:
-            rows = self._bills.bill_page(account_id=account_id, period=period, after=last, limit=_CHUNK)
+            rows = self._bills.bill_page(
+                account_id=account_id, period=period, scope=scope, after=last, limit=_CHUNK
+            )
             cancelled = self._bills.cancellations([row.id for row in rows])
             for row in rows:
                 if len(found) == limit:

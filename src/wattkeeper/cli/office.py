@@ -118,7 +118,7 @@ def _import_here(
         apply = not dry_run and not looked.errors
         if apply:
             with parts.database.write() as session:
-                looked = importing.apply(session, content, name, existing=chosen)
+                looked = importing.apply(session, content, name, existing=chosen, now=datetime.now(UTC))
     return import_answer(looked, applied=apply).model_dump(mode="json")
 
 

@@ -5,6 +5,7 @@ transaction, so that what changed between the two cannot slip in, and refuses th
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from sqlalchemy.orm import Session
@@ -17,6 +18,7 @@ from wattkeeper.registry.import_rows import ExistingRows, Plan, PlannedRow, RowA
 from wattkeeper.registry.import_table import CellError, Table, read_table
 from wattkeeper.registry.repository import Registry
 from wattkeeper.registry.service import INSTALLATION_CHANGED
+from wattkeeper.security.audit import record
 
 __all__ = ["CellError", "ExistingRows", "ImportPreview", "ImportRefused", "PlannedRow", "RowAction"]
 
@@ -64,7 +66,12 @@ def preview(
 
 
 def apply(
-    session: Session, content: bytes, name: str, *, existing: ExistingRows = ExistingRows.SKIP
+    session: Session,
+    content: bytes,
+    name: str,
+    *,
+    now: datetime,
+    existing: ExistingRows = ExistingRows.SKIP,
 ) -> ImportPreview:
     """Import the file in the caller's ``write()`` transaction, or raise ImportRefused and leave everything as it is."""
     table = read_table(content, name)
@@ -73,7 +80,10 @@ def apply(
     if plan.errors:
         raise ImportRefused(name, tuple(plan.errors))
     _carry_out(session, plan)
-    return _preview(plan, table)
+    done = _preview(plan, table)
+    counts = {f"rows_{action.value}": done.count(action) for action in RowAction}
+    record(session, "registry.import", now=now, subject=("file", name), name=name, after=counts)
+    return done
 
 
 def _carry_out(session: Session, plan: Plan) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.registry.errors import NotFound
 from wattkeeper.registry.models import Account, AccountPoint, Installation, Meter, MeteringPoint, Shows, Site
+from wattkeeper.registry.scope import EVERYTHING, Scope
 from wattkeeper.registry.values import AccountOfPoint, InstalledMeter
 
 _AnySelect = Select[*tuple[Any, ...]]
@@ -22,8 +23,9 @@ _CHUNK = 10_000
 class Periods:
     """Installations of meters and assignments to accounts, in the caller's transaction."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, scope: Scope = EVERYTHING) -> None:
         self._session = session
+        self._scope = scope
 
     def installations(
         self,

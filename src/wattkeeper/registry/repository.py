@@ -3,13 +3,13 @@
 Two parts of it have files of their own: ``periods`` (who is where and when) and ``search`` (the list of meters).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select, true
 from sqlalchemy.exc import DBAPIError
 
 from wattkeeper.kernel.database import violates_constraint, violates_uniqueness
@@ -46,7 +46,11 @@ _E = TypeVar("_E", Site, Area, Link, Meter, MeteringPoint, Installation, Custome
 
 
 class Registry(Periods):
-    """Master data in the caller's transaction."""
+    """Master data in the caller's transaction.
+
+    What is got and listed is what lies within the scope: beyond it nothing is found. Installations and assignments are
+    asked for by the ids of points, meters and accounts that were found so.
+    """
 
     # -- adding -----------------------------------------------------------------------------------------------------
 
@@ -225,51 +229,74 @@ class Registry(Periods):
         return self._get(Account, "account", account_id)
 
     def _get(self, model: type[_E], kind: str, key: int) -> _E:
-        if (entity := self._session.get(model, key)) is None:
+        if self._scope.everything:
+            entity = self._session.get(model, key)
+        else:
+            entity = self._session.scalar(select(model).where(model.id == key, self._within(model)))
+        if entity is None:
             raise NotFound(kind, key)
         return entity
 
+    def _within(self, model: type[_E]) -> ColumnElement[bool]:
+        """Whether a row of a table lies within the scope."""
+        conditions: dict[type[Any], Callable[[], ColumnElement[bool]]] = {
+            Site: self._scope.has_site,
+            Area: self._scope.has_area,
+            Link: self._scope.has_link,
+            Meter: self._scope.has_meter,
+            MeteringPoint: self._scope.has_point,
+            Customer: self._scope.has_customer,
+            Account: self._scope.has_account,
+            Installation: lambda: Installation.point_id.in_(self._scope.points()),
+        }
+        return conditions[model]()
+
     def site_by_code(self, code: str) -> Site | None:
         """The site of this code."""
-        return self._session.scalar(select(Site).where(Site.code == code))
+        return self._session.scalar(select(Site).where(Site.code == code, self._within(Site)))
 
     def area_by_code(self, site_id: int, code: str) -> Area | None:
         """The area of this code in a site."""
-        return self._session.scalar(select(Area).where(Area.site_id == site_id, Area.code == code))
+        wanted = select(Area).where(Area.site_id == site_id, Area.code == code, self._within(Area))
+        return self._session.scalar(wanted)
 
     def link_by_code(self, code: str) -> Link | None:
         """The link of this code."""
-        return self._session.scalar(select(Link).where(Link.code == code))
+        return self._session.scalar(select(Link).where(Link.code == code, self._within(Link)))
 
     def point_by_code(self, code: str) -> MeteringPoint | None:
         """The metering point of this code."""
-        return self._session.scalar(select(MeteringPoint).where(MeteringPoint.code == code))
+        wanted = select(MeteringPoint).where(MeteringPoint.code == code, self._within(MeteringPoint))
+        return self._session.scalar(wanted)
 
     def customer_by_code(self, code: str) -> Customer | None:
         """The customer of this code."""
-        return self._session.scalar(select(Customer).where(Customer.code == code))
+        return self._session.scalar(select(Customer).where(Customer.code == code, self._within(Customer)))
 
     def account_by_code(self, code: str) -> Account | None:
         """The account of this code (户号)."""
-        return self._session.scalar(select(Account).where(Account.code == code))
+        return self._session.scalar(select(Account).where(Account.code == code, self._within(Account)))
 
     def meters_by_address(self, address: str) -> list[Meter]:
         """The meters of this address; one address may answer on several links."""
-        return list(self._session.scalars(select(Meter).where(Meter.address == address).order_by(Meter.id)))
+        wanted = select(Meter).where(Meter.address == address, self._within(Meter))
+        return list(self._session.scalars(wanted.order_by(Meter.id)))
 
     # -- lists ------------------------------------------------------------------------------------------------------
 
     def sites(self) -> list[Site]:
         """All sites, by code."""
-        return list(self._session.scalars(select(Site).order_by(Site.code)))
+        return list(self._session.scalars(select(Site).where(self._within(Site)).order_by(Site.code)))
 
     def links(self) -> list[Link]:
         """All links, by code."""
-        return list(self._session.scalars(select(Link).order_by(Link.code)))
+        return list(self._session.scalars(select(Link).where(self._within(Link)).order_by(Link.code)))
 
     def accounts(self) -> list[Account]:
         """All accounts, by code."""
-        return list(self._session.scalars(select(Account).order_by(Account.code)))
+        return list(
+            self._session.scalars(select(Account).where(self._within(Account)).order_by(Account.code))
+        )
 
     def everything(self, model: type[_E]) -> list[_E]:
         """All rows of a table, for an import that compares its file with them."""
@@ -295,6 +322,7 @@ class Registry(Periods):
         """A page of the list of meters; see ``search.find_meters``."""
         return find_meters(
             self._session,
+            self._scope,
             search=search,
             link_id=link_id,
             area_id=area_id,
@@ -351,12 +379,14 @@ class Registry(Periods):
 
     def area_tree(self, site_id: int) -> tuple[AreaNode, ...]:
         """The areas of a site as a tree, each with the number of metering points at and below it."""
-        areas = self._session.scalars(select(Area).where(Area.site_id == site_id).order_by(Area.code)).all()
+        within = select(Area).where(Area.site_id == site_id, self._within(Area))
+        areas = self._session.scalars(within.order_by(Area.code)).all()
         points = select(MeteringPoint.area_id, func.count()).where(MeteringPoint.site_id == site_id)
         direct = {row[0]: row[1] for row in self._session.execute(points.group_by(MeteringPoint.area_id))}
+        known = {area.id for area in areas}
         below: dict[int | None, list[Area]] = {}
-        for area in areas:
-            below.setdefault(area.parent_id, []).append(area)
+        for area in areas:  # what hangs below an area that is out of scope begins a tree of its own
+            below.setdefault(area.parent_id if area.parent_id in known else None, []).append(area)
 
         def node(area: Area) -> AreaNode:
             children = tuple(node(child) for child in below.get(area.id, ()))
@@ -368,8 +398,9 @@ class Registry(Periods):
     def counts(self) -> RegistryCounts:
         """How much there is, in one look."""
 
-        def rows(model: type[_Entity], *where: ColumnElement[bool]) -> Any:
-            return select(func.count()).select_from(model).where(*where).scalar_subquery()
+        def rows(model: type[Any], *where: ColumnElement[bool]) -> Any:
+            within = true() if self._scope.everything else self._within(model)
+            return select(func.count()).select_from(model).where(within, *where).scalar_subquery()
 
         counted = select(
             rows(Site),

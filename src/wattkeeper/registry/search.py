@@ -24,6 +24,7 @@ from wattkeeper.registry.models import (
     Meter,
     MeteringPoint,
 )
+from wattkeeper.registry.scope import Scope, at_and_below
 from wattkeeper.registry.values import MeterPage, MeterRow
 
 _AnySelect = Select[*tuple[Any, ...]]
@@ -44,6 +45,7 @@ SORT_KEYS = tuple(_SORTS)
 
 def find_meters(
     session: Session,
+    scope: Scope,
     *,
     search: str,
     link_id: int | None,
@@ -65,6 +67,8 @@ def find_meters(
             "sort", f"The list cannot be sorted by {sort!r}.", hint=f"Use one of {', '.join(SORT_KEYS)}."
         )
     wanted = _filtered(search=search.strip(), link_id=link_id, area_id=area_id)
+    if not scope.everything:
+        wanted = wanted.where(scope.has_meter())
     if meter_ids is not None:
         wanted = wanted.where(Meter.id.in_(meter_ids))
     if enabled is not None:
@@ -121,14 +125,8 @@ def _filtered(*, search: str, link_id: int | None, area_id: int | None) -> _AnyS
     if link_id is not None:
         wanted = wanted.where(Meter.link_id == link_id)
     if area_id is not None:
-        wanted = wanted.where(MeteringPoint.area_id.in_(_at_and_below(area_id)))
+        wanted = wanted.where(MeteringPoint.area_id.in_(at_and_below([area_id])))
     return wanted
-
-
-def _at_and_below(area_id: int) -> Select[tuple[int]]:
-    below = select(Area.id).where(Area.id == area_id).cte("below", recursive=True)
-    below = below.union(select(Area.id).where(Area.parent_id == below.c.id))
-    return select(below.c.id)
 
 
 def _page(wanted: _AnySelect, key: ColumnElement[str], *, descending: bool, after: str | None) -> _AnySelect:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
 from wattkeeper.web import live, problems
+from wattkeeper.web.access import Identity, require_declared
 from wattkeeper.web.api import billing as api_billing
 from wattkeeper.web.api import curves as api_curves
 from wattkeeper.web.api import imports as api_imports
@@ -14,11 +15,22 @@ from wattkeeper.web.api import overview as api_overview
 from wattkeeper.web.api import runs as api_runs
 from wattkeeper.web.api.description import described
 from wattkeeper.web.assets import Assets
-from wattkeeper.web.console import billing, exchanges, imports, links, meters, overview, reference, tariffs
+from wattkeeper.web.console import (
+    billing,
+    exchanges,
+    imports,
+    links,
+    meters,
+    overview,
+    reference,
+    sign_in,
+    tariffs,
+)
 from wattkeeper.web.guard import Guard
+from wattkeeper.web.idempotency import Idempotency
 from wattkeeper.web.pages import Pages, first_zone
 from wattkeeper.web.queries.imports import Uploads
-from wattkeeper.web.queries.overview import Remembered, figures
+from wattkeeper.web.queries.overview import RememberedByScope, figures
 from wattkeeper.web.services import Services
 
 DESCRIPTION = """
@@ -46,7 +58,7 @@ def create_application(services: Services) -> FastAPI:
         version=services.version,
         description=DESCRIPTION,
         openapi_tags=TAGS,
-        openapi_url="/api/v1/openapi.json",
+        openapi_url=None,  # `console.reference` has it, for those who are signed in
         docs_url=None,
         redoc_url=None,
     )
@@ -57,16 +69,21 @@ def create_application(services: Services) -> FastAPI:
     application.state.live = live.LiveStreams()
     application.state.uploads = Uploads()
     application.state.zone = functools.partial(first_zone, services)
-    application.state.figures = Remembered(lambda: figures(services, first_zone(services)), services.clock)
+    application.state.figures = RememberedByScope(
+        lambda scoped: figures(scoped, first_zone(scoped)), services.clock
+    )
     problems.install(application)
     application.mount("/static", assets)
     application.include_router(_api(), prefix="/api/v1")
-    for module in (overview, meters, exchanges, links, billing, tariffs, imports, reference):
+    for module in (sign_in, overview, meters, exchanges, links, billing, tariffs, imports, reference):
         application.include_router(module.router)
     application.include_router(live.router)
     application.openapi = described(application)  # type: ignore[method-assign]
+    require_declared(application)
     # The last added stands first: the guard sees every request, and its headers are on every answer.
     application.add_middleware(GZipMiddleware, minimum_size=COMPRESS_FROM_BYTES, compresslevel=5)
+    application.add_middleware(Idempotency, services=services)
+    application.add_middleware(Identity, services=services)
     application.add_middleware(Guard, trusted_hosts=services.trusted_hosts)
     return application
 

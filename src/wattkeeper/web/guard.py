@@ -79,11 +79,13 @@ def _name(host: str) -> str:
 def _same_origin(headers: Headers, host: str) -> bool:
     """Whether a write comes from our own page, or from a program.
 
-    Every browser sends Origin with a POST, and current ones Sec-Fetch-Site; programs send neither, and hold no
-    cookies that another site could make them use.
+    Every browser sends Origin with a POST, and current ones Sec-Fetch-Site. Programs send neither; then there must be
+    no cookie either, since a cookie is what another site could make a browser use.
     """
     site = headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin"
     origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc.lower() == host.lower()
+    if origin is None:
+        return "cookie" not in headers
+    return urlsplit(origin).netloc.lower() == host.lower()

@@ -2,11 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
@@ -15,8 +15,11 @@ from fastapi.responses import StreamingResponse
 from wattkeeper.collection.values import LinkStatus, LiveReading, MeterState
 from wattkeeper.kernel.hub import Hub
 from wattkeeper.links.traffic import Traffic
+from wattkeeper.security.rights import Right
+from wattkeeper.web.access import needs, principal_of, still_welcome
 from wattkeeper.web.language import Language
 from wattkeeper.web.pages import language_of, services_of
+from wattkeeper.web.queries import within
 from wattkeeper.web.queries.frames import summary_of
 from wattkeeper.web.queries.states import link_news, meter_shown
 from wattkeeper.web.services import Services
@@ -27,8 +30,11 @@ ROWS: Final = 200
 KEEP_ALIVE_BATCHES: Final = 60
 """Batches without news before a comment keeps proxies from closing the stream."""
 TOPICS_MAX: Final = 50
+WELCOME_BATCHES: Final = 40
+"""Batches after which it is looked whether the listener is still signed in: every ten seconds."""
+T = TypeVar("T")
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, dependencies=[needs()])
 
 
 class LiveStreams:
@@ -50,12 +56,28 @@ class LiveStreams:
         return False
 
 
+@dataclass(frozen=True)
+class Sight:
+    """What of the live traffic somebody may see; None: all."""
+
+    meters: frozenset[int] | None = None
+    links: frozenset[str] | None = None
+    watched: frozenset[str] | None = None
+    """Links whose frames may be shown: those that carry no meter out of sight."""
+
+    @classmethod
+    def of(cls, services: Services) -> "Sight":
+        """The sight of whoever asks; looked up when a stream begins."""
+        return cls(within.meter_ids(services), within.link_codes(services), within.watchable_links(services))
+
+
 @dataclass
 class Batch:
     """What has happened since the last event was sent, as one browser wants to see it."""
 
     wants: frozenset[str]
     say: Language
+    sight: Sight = Sight()
     readings: int = 0
     texts: dict[str, str] = field(default_factory=dict)
     values: dict[tuple[int, str], LiveReading] = field(default_factory=dict)
@@ -69,14 +91,17 @@ class Batch:
         match message:
             case Traffic():
                 self._frame(message)
-            case LinkStatus():
+            case LinkStatus() if _in(message.code, self.sight.links):
                 self.links[message.code] = link_news(message, self.say)
-            case MeterState() if f"meter:{message.meter_id}" in self.wants:
+            case MeterState() if f"meter:{message.meter_id}" in self.wants and _in(
+                message.meter_id, self.sight.meters
+            ):
                 shown = meter_shown(message, enabled=True, say=self.say)
                 self.meters[message.meter_id] = {"state": shown.level, "text": shown.text}
             case list():
-                self.readings += len(message)
-                self._values(message)
+                mine = [item for item in message if _in(item.meter_id, self.sight.meters)]
+                self.readings += len(mine)
+                self._values(mine)
 
     def _values(self, readings: Iterable[LiveReading]) -> None:
         for reading in readings:
@@ -85,6 +110,8 @@ class Batch:
 
     def _frame(self, traffic: Traffic) -> None:
         if "traffic:" not in self.wants and f"traffic:{traffic.link}" not in self.wants:
+            return
+        if not _in(traffic.link, self.sight.watched):
             return
         if len(self.frames) < ROWS:
             self.frames.append(traffic)
@@ -115,6 +142,10 @@ class Batch:
         }
 
 
+def _in(key: T, seen: frozenset[T] | None) -> bool:
+    return seen is None or key in seen
+
+
 def _plain(value: Decimal) -> str:
     return f"{value:f}"
 
@@ -124,17 +155,25 @@ def _event(name: str, content: Any) -> str:
 
 
 async def _stream(
-    services: Services, streams: LiveStreams, wants: frozenset[str], say: Language
+    services: Services,
+    streams: LiveStreams,
+    wants: frozenset[str],
+    say: Language,
+    welcome: Callable[[], Awaitable[bool]],
 ) -> AsyncIterator[str]:
     hub: Hub = services.hub
     topics = ["reading", "link", "meter"] + (
         ["traffic"] if any(want.startswith("traffic:") for want in wants) else []
     )
-    total, quiet = 0, 0
+    sight = await run_in_threadpool(Sight.of, services)
+    total, quiet, batches = 0, 0, 0
     yield "retry: 2000\n: connected\n\n"
     async with hub.subscribe(*topics) as queue:
         while await streams.pause():
-            batch = Batch(wants, say)
+            batches += 1
+            if batches % WELCOME_BATCHES == 0 and not await welcome():
+                return  # signed out, disabled or expired meanwhile
+            batch = Batch(wants, say, sight)
             for message in queue.drain():
                 batch.take(message.body)
             total += batch.readings
@@ -152,5 +191,7 @@ async def events(request: Request, topics: str = "tick") -> StreamingResponse:
     """Server-sent events of the wanted topics: `tick`, `meter:<id>`, `traffic:<link code>`, `traffic:` for every link."""
     wants = frozenset(topics.split(",")[:TOPICS_MAX])
     say = await run_in_threadpool(language_of, request)
-    stream = _stream(services_of(request), request.app.state.live, wants, say)
+    if not principal_of(request).may(Right.LINKS_VIEW):
+        wants = frozenset(want for want in wants if not want.startswith("traffic:"))
+    stream = _stream(services_of(request), request.app.state.live, wants, say, lambda: still_welcome(request))
     return StreamingResponse(stream, media_type="text/event-stream", headers={"x-accel-buffering": "no"})

@@ -1,6 +1,7 @@
 """Pages: what every one of them has (language, zone, navigation), and how it becomes an answer."""
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -10,7 +11,8 @@ import jinja2
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
-from wattkeeper.registry.repository import Registry
+from wattkeeper.security.rights import Right
+from wattkeeper.web.access import principal_or_none, scope_of
 from wattkeeper.web.assets import Assets
 from wattkeeper.web.language import DEFAULT_ZONE, LOCALES, Code, Language, known, language, preferred
 from wattkeeper.web.sayings import Said
@@ -47,9 +49,10 @@ def _environment(code: Code, assets: Assets) -> jinja2.Environment:
 
 
 def services_of(request: Request) -> Services:
-    """The services behind this request."""
+    """The services behind this request, which show no more than whoever asks may see."""
     services: Services = request.app.state.services
-    return services
+    scope = scope_of(principal_or_none(request))
+    return services if scope.everything else replace(services, scope=scope)
 
 
 def language_code(request: Request) -> Code:
@@ -74,7 +77,7 @@ def site_zone(request: Request) -> ZoneInfo:
 def first_zone(services: Services) -> ZoneInfo:
     """The zone of the first site; China's while there is none."""
     with services.database.read() as session:
-        sites = Registry(session).sites()
+        sites = services.registry(session).sites()
     return ZoneInfo(sites[0].zone) if sites else DEFAULT_ZONE
 
 
@@ -106,8 +109,11 @@ def render(
 ) -> HTMLResponse:
     """A page; or only one `block` of it, where htmx asks for the element of that name."""
     speech = language_of(request, zone)
+    principal = principal_or_none(request)
     context = {
         "request": request,
+        "principal": principal,
+        "may": lambda right: principal is not None and principal.may(Right(right)),
         "say": speech,
         "zone": speech.zone.key,
         "theme": request.cookies.get("theme") if request.cookies.get("theme") in THEMES else "auto",

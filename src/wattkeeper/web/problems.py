@@ -7,12 +7,13 @@ from typing import Any, Final
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from wattkeeper.kernel.errors import WattkeeperError
+from wattkeeper.security.errors import NotSignedIn, PasswordChangeRequired, SignInThrottled
 from wattkeeper.web.sayings import said, status_said
 
 log = structlog.get_logger(__name__)
@@ -60,6 +61,14 @@ class CollectionNotRunning(WattkeeperError):
 
 # By class name, so that a room's error has its status here and the room need not know HTTP.
 STATUS_BY_ERROR: Final[Mapping[str, int]] = {
+    "NotSignedIn": 401,
+    "SignInRefused": 401,
+    "SignInThrottled": 429,
+    "Forbidden": 403,
+    "UnknownUser": 404,
+    "UnknownToken": 404,
+    "PasswordRefused": 422,
+    "UserRefused": 409,
     "NotFound": 404,
     "UnknownBill": 404,
     "UnknownMeter": 404,
@@ -143,7 +152,29 @@ def _answer(
 
 async def _own(request: Request, error: Exception) -> Response:
     assert isinstance(error, WattkeeperError)
-    return _answer(request, status_of(error), slug_of(error), error.message, hint=error.hint, error=error)
+    answer = _answer(request, status_of(error), slug_of(error), error.message, hint=error.hint, error=error)
+    if isinstance(error, SignInThrottled):
+        answer.headers["retry-after"] = str(error.retry_after_s)
+    return answer
+
+
+async def _not_signed_in(request: Request, error: Exception) -> Response:
+    """A person is led to the sign-in page, from a page's fragment too; a program is told."""
+    from wattkeeper.web.access import sign_in_url  # noqa: PLC0415 (access reports problems)
+
+    if not _for_people(request) or "text/event-stream" in request.headers.get("accept", ""):
+        answer = await _own(request, error)
+        answer.headers["www-authenticate"] = "Bearer"
+        return answer
+    if request.headers.get("hx-request"):
+        return Response(status_code=401, headers={"hx-redirect": "/sign-in"})
+    return RedirectResponse(sign_in_url(request), status_code=303)
+
+
+async def _password_first(request: Request, error: Exception) -> Response:
+    if not _for_people(request):
+        return await _own(request, error)
+    return RedirectResponse("/password", status_code=303)
 
 
 async def _http(request: Request, error: Exception) -> Response:
@@ -177,6 +208,8 @@ async def _unexpected(request: Request, error: Exception) -> Response:
 def install(application: FastAPI) -> None:
     """Answer every error of `application` in this shape."""
     application.add_exception_handler(WattkeeperError, _own)
+    application.add_exception_handler(NotSignedIn, _not_signed_in)
+    application.add_exception_handler(PasswordChangeRequired, _password_first)
     application.add_exception_handler(HTTPException, _http)
     application.add_exception_handler(RequestValidationError, _invalid)
     application.add_exception_handler(Exception, _unexpected)

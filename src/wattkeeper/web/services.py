@@ -5,6 +5,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from sqlalchemy.orm import Session
+
+from wattkeeper.registry.repository import Registry
+from wattkeeper.registry.scope import EVERYTHING, Scope
+
 if TYPE_CHECKING:
     from wattkeeper.billing.service import BillingService
     from wattkeeper.collection.values import LinkStatus, LiveReading, MeterState, SuccessRate
@@ -13,6 +18,7 @@ if TYPE_CHECKING:
     from wattkeeper.kernel.timerange import TimeRange
     from wattkeeper.readings.service import IntervalService
     from wattkeeper.readings.store import ReadingsStore
+    from wattkeeper.security.service import SecurityService
 
 
 class CollectorLike(Protocol):
@@ -55,6 +61,8 @@ class Services:
     `collector` is None when no collection runs in this process: pages stay, "read now" says why it cannot.
     `language` is for a visitor who has chosen none and whose browser asks for neither.
     `trusted_hosts` are the host names a browser may use for us (a rebinding page uses another one).
+    `scope` is the part of the network that whoever asks may see: `pages.services_of` sets it per request, and
+    `registry` and every query keep to it.
     """
 
     database: "Database"
@@ -62,8 +70,14 @@ class Services:
     hub: "Hub"
     billing: "BillingService"
     intervals: "IntervalService"
+    security: "SecurityService"
     collector: CollectorLike | None = None
     version: str = "0.1.0"
     language: Literal["zh", "en"] = "zh"
     trusted_hosts: tuple[str, ...] = field(default=("localhost", "127.0.0.1", "[::1]"))
     clock: Callable[[], datetime] = utc_now
+    scope: Scope = EVERYTHING
+
+    def registry(self, session: Session) -> Registry:
+        """The master data that whoever asks may see, in a transaction."""
+        return Registry(session, self.scope)

@@ -16,6 +16,8 @@ from wattkeeper.registry.models import AccountKind, PointKind, Shows
 from wattkeeper.registry.repository import Registry
 from wattkeeper.registry.service import INSTALLATION_CHANGED, assign_account, install_meter, remove_meter
 
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
+
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 GOOD = {
@@ -38,7 +40,7 @@ def preview(town, *rows, existing=ExistingRows.SKIP):
 
 def apply(town, *rows, existing=ExistingRows.SKIP):
     with town.database.write() as session:
-        return importing.apply(session, file(*rows), "meters.csv", existing=existing)
+        return importing.apply(session, file(*rows), "meters.csv", existing=existing, now=NOW)
 
 
 def everything(town) -> tuple:
@@ -310,7 +312,7 @@ def test_the_filled_template_is_imported(town):
         sheet.write_row(0, 0, ["通道编码 *", "表地址 *", "计量点编码 *", "安装时间", "户号", "户名"])
         sheet.write_row(1, 0, ["BUS-1", "000000000201", "P-201", "2026-03-01", "2001", "李四"])
     with town.database.write() as session:
-        done = importing.apply(session, filled.getvalue(), "meters.xlsx")
+        done = importing.apply(session, filled.getvalue(), "meters.xlsx", now=NOW)
     assert done.rows == (PlannedRow(2, RowAction.CREATE, "000000000201", "P-201", "2001"),)
 
 

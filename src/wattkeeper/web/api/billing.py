@@ -10,17 +10,25 @@ from wattkeeper.billing.documents import bill_pdf
 from wattkeeper.billing.tariff import Tariff
 from wattkeeper.billing.values import BillState, BillSummary, BillView, PaymentMethod, PaymentView, ReadingRow
 from wattkeeper.kernel.money import Money
-from wattkeeper.registry.repository import Registry
+from wattkeeper.security.rights import Right
+from wattkeeper.web.access import needs
 from wattkeeper.web.api import schemas
 from wattkeeper.web.pages import services_of, site_zone
 from wattkeeper.web.problems import BadRequest, documented
+from wattkeeper.web.queries import within
 from wattkeeper.web.queries.money import balances, find_accounts, month_of
 
 router = APIRouter()
 Id = Annotated[int, Path(ge=1, le=2**53)]
 
 
-@router.get("/bills", tags=["bills"], responses=documented(400, 422), summary="List bills")
+@router.get(
+    "/bills",
+    dependencies=[needs(Right.BILLS_VIEW)],
+    tags=["bills"],
+    responses=documented(400, 422),
+    summary="List bills",
+)
 def list_bills(
     request: Request,
     account: Annotated[int | None, Query(ge=1, le=2**53, description="Id of an account.")] = None,
@@ -30,7 +38,7 @@ def list_bills(
 ) -> schemas.Page[schemas.BillItem]:
     """Bills, newest first."""
     page = services_of(request).billing.bills(
-        account_id=account, state=state, limit=limit, after=cursor(after)
+        account_id=account, state=state, scope=services_of(request).scope, limit=limit, after=cursor(after)
     )
     following = None if page.next_after is None else str(page.next_after)
     return schemas.Page(items=[_bill(bill) for bill in page.items], next=following)
@@ -45,14 +53,21 @@ def cursor(text: str | None) -> int | None:
     return int(text)
 
 
-@router.get("/bills/{bill_id}", tags=["bills"], responses=documented(404), summary="One bill")
+@router.get(
+    "/bills/{bill_id}",
+    dependencies=[needs(Right.BILLS_VIEW)],
+    tags=["bills"],
+    responses=documented(404),
+    summary="One bill",
+)
 def get_bill(request: Request, bill_id: Id) -> schemas.BillDetail:
     """A bill with its lines and the readings it rests on."""
-    return _detail(services_of(request).billing.bill(bill_id))
+    return _detail(within.bill(services_of(request), bill_id))
 
 
 @router.get(
     "/bills/{bill_id}/pdf",
+    dependencies=[needs(Right.BILLS_VIEW)],
     tags=["bills"],
     summary="A bill as PDF",
     response_class=Response,
@@ -63,7 +78,7 @@ def get_bill_pdf(
     request: Request, bill_id: Id, language: Annotated[str, Query(pattern="^(zh|en)$")] = "zh"
 ) -> Response:
     """The document of a bill, in Chinese or English."""
-    bill = services_of(request).billing.bill(bill_id)
+    bill = within.bill(services_of(request), bill_id)
     return pdf_response(bill, language)
 
 
@@ -73,13 +88,19 @@ def pdf_response(bill: BillView, language: str) -> Response:
     return Response(bill_pdf(bill, language), media_type="application/pdf", headers=headers)
 
 
-@router.get("/tariffs", tags=["tariffs"], summary="Tariffs")
+@router.get("/tariffs", dependencies=[needs(Right.TARIFFS_VIEW)], tags=["tariffs"], summary="Tariffs")
 def list_tariffs(request: Request) -> list[schemas.TariffItem]:
     """Every tariff with its dated versions."""
     return [_tariff(tariff) for tariff in services_of(request).billing.tariffs()]
 
 
-@router.get("/accounts", tags=["accounts"], responses=documented(422), summary="List accounts")
+@router.get(
+    "/accounts",
+    dependencies=[needs(Right.CUSTOMERS_VIEW)],
+    tags=["accounts"],
+    responses=documented(422),
+    summary="List accounts",
+)
 def list_accounts(
     request: Request,
     search: Annotated[str, Query(max_length=100)] = "",
@@ -105,6 +126,7 @@ def list_accounts(
 
 @router.post(
     "/accounts/{account_id}/bills",
+    dependencies=[needs(Right.BILLS_ISSUE)],
     tags=["bills"],
     status_code=201,
     responses=documented(400, 404, 409, 422),
@@ -114,11 +136,14 @@ def issue_bill(request: Request, account_id: Id, wanted: schemas.BillWanted) -> 
     """Bill an account for a finished civil month. A month is billed once, so a repeat is refused (409)."""
     services = services_of(request)
     period = month_of(wanted.month, site_zone(request))
+    with services.database.read() as session:
+        services.registry(session).get_account(account_id)
     return _detail(services.billing.issue_bill(account_id, period=period, now=services.clock()))
 
 
 @router.post(
     "/accounts/{account_id}/payments",
+    dependencies=[needs(Right.PAYMENTS_RECORD)],
     tags=["payments"],
     status_code=201,
     responses=documented(404, 409, 422),
@@ -140,7 +165,7 @@ def record_payment(
     """Record money received at a counter, once per `Idempotency-Key`."""
     services = services_of(request)
     with services.database.read() as session:
-        Registry(session).get_account(account_id)
+        services.registry(session).get_account(account_id)
     recorded = services.billing.record_payment(
         account_id,
         amount=Money(payment.amount, payment.currency),
@@ -154,6 +179,7 @@ def record_payment(
 
 @router.get(
     "/accounts/{account_id}/payments",
+    dependencies=[needs(Right.CUSTOMERS_VIEW)],
     tags=["payments"],
     responses=documented(404),
     summary="Payments of an account",
@@ -162,7 +188,7 @@ def list_payments(request: Request, account_id: Id) -> list[schemas.PaymentItem]
     """What was received for an account."""
     services = services_of(request)
     with services.database.read() as session:
-        Registry(session).get_account(account_id)
+        services.registry(session).get_account(account_id)
     return [_payment(payment) for payment in services.billing.payments(account_id)]
 
 

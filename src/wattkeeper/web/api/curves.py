@@ -7,14 +7,16 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Path, Query, Request
 
 from wattkeeper.readings.quantities import quantity as catalogue_entry
-from wattkeeper.registry.repository import Registry
+from wattkeeper.security.rights import Right
+from wattkeeper.web.access import needs
 from wattkeeper.web.api import schemas
 from wattkeeper.web.pages import services_of, site_zone
 from wattkeeper.web.problems import documented
+from wattkeeper.web.queries import within
 from wattkeeper.web.queries.curves import IMPORT, Resolution, load_curve
 from wattkeeper.web.queries.periods import asked_period
 
-router = APIRouter(tags=["load curves"])
+router = APIRouter(tags=["load curves"], dependencies=[needs(Right.METERS_VIEW)])
 Period = Annotated[
     str | None,
     Query(
@@ -42,7 +44,7 @@ def point_curve(
     """Energy and mean power per quarter hour, hour, day or month; at most 10,000 bins."""
     services = services_of(request)
     with services.database.read() as session:
-        registry = Registry(session)
+        registry = services.registry(session)
         zone = ZoneInfo(registry.get_site(registry.get_point(point_id).site_id).zone)
     return _answer(request, [point_id], zone, period, start, end, resolution, quantity)
 
@@ -58,7 +60,8 @@ def total_curve(
     quantity: Annotated[str, Query(max_length=80)] = IMPORT,
 ) -> schemas.CurveAnswer:
     """Energy of all metering points per day or month."""
-    return _answer(request, None, site_zone(request), period, start, end, resolution, quantity)
+    point_ids = within.point_ids(services_of(request))
+    return _answer(request, point_ids, site_zone(request), period, start, end, resolution, quantity)
 
 
 def _answer(  # noqa: PLR0917 (called twice, beside its definition)

@@ -6,13 +6,15 @@ from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from starlette.responses import Response
 
 from wattkeeper.registry.importing import ExistingRows, ImportPreview, RowAction
+from wattkeeper.security.rights import Right
+from wattkeeper.web.access import needs
 from wattkeeper.web.api import schemas
 from wattkeeper.web.console.imports import XLSX, template_response
 from wattkeeper.web.pages import services_of
 from wattkeeper.web.problems import documented
 from wattkeeper.web.queries import imports
 
-router = APIRouter(prefix="/import", tags=["import"])
+router = APIRouter(prefix="/import", tags=["import"], dependencies=[needs(Right.REGISTRY_EDIT)])
 
 
 @router.get(

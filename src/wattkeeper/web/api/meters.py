@@ -6,8 +6,9 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Path, Query, Request
 
-from wattkeeper.registry.errors import NotFound
 from wattkeeper.registry.values import MeterRow
+from wattkeeper.security.rights import Right
+from wattkeeper.web.access import needs
 from wattkeeper.web.api import schemas
 from wattkeeper.web.pages import language_of, services_of, site_zone
 from wattkeeper.web.problems import BadRequest, documented
@@ -20,7 +21,9 @@ Id = Annotated[int, Path(ge=1, le=2**53)]
 MOST_READINGS = 10_000
 
 
-@router.get("/meters", responses=documented(400, 422), summary="List meters")
+@router.get(
+    "/meters", dependencies=[needs(Right.METERS_VIEW)], responses=documented(400, 422), summary="List meters"
+)
 def list_meters(
     request: Request,
     *,
@@ -61,7 +64,12 @@ def _item(row: MeterRow, state: str) -> schemas.MeterItem:
     )
 
 
-@router.get("/meters/{meter_id}", responses=documented(404), summary="One meter")
+@router.get(
+    "/meters/{meter_id}",
+    dependencies=[needs(Right.METERS_VIEW)],
+    responses=documented(404),
+    summary="One meter",
+)
 def get_meter(request: Request, meter_id: Id) -> schemas.MeterDetail:
     """Identity, state and installations of a meter."""
     services = services_of(request)
@@ -76,7 +84,12 @@ def get_meter(request: Request, meter_id: Id) -> schemas.MeterDetail:
     )
 
 
-@router.get("/meters/{meter_id}/values", responses=documented(404), summary="Latest values of a meter")
+@router.get(
+    "/meters/{meter_id}/values",
+    dependencies=[needs(Right.METERS_VIEW)],
+    responses=documented(404),
+    summary="Latest values of a meter",
+)
 def latest_values(request: Request, meter_id: Id) -> list[schemas.ValueItem]:
     """The newest reading of every quantity, in the order of the catalogue."""
     services = services_of(request)
@@ -96,7 +109,12 @@ def latest_values(request: Request, meter_id: Id) -> list[schemas.ValueItem]:
     ]
 
 
-@router.get("/meters/{meter_id}/readings", responses=documented(400, 404, 422), summary="Readings of a meter")
+@router.get(
+    "/meters/{meter_id}/readings",
+    dependencies=[needs(Right.METERS_VIEW)],
+    responses=documented(400, 404, 422),
+    summary="Readings of a meter",
+)
 def readings(
     request: Request,
     meter_id: Id,
@@ -131,7 +149,12 @@ def readings(
     ]
 
 
-@router.post("/meters/{meter_id}/read-now", responses=documented(404, 502, 503), summary="Read a meter now")
+@router.post(
+    "/meters/{meter_id}/read-now",
+    dependencies=[needs(Right.METERS_READ)],
+    responses=documented(404, 502, 503),
+    summary="Read a meter now",
+)
 async def read_now(
     request: Request, meter_id: Id, quantity: Annotated[list[str] | None, Query(max_length=40)] = None
 ) -> list[schemas.LiveItem]:
@@ -150,13 +173,15 @@ async def read_now(
     ]
 
 
-@router.get("/exchanges/{exchange_id}", responses=documented(404), summary="The frames of a value, explained")
+@router.get(
+    "/exchanges/{exchange_id}",
+    dependencies=[needs(Right.METERS_VIEW)],
+    responses=documented(404),
+    summary="The frames of a value, explained",
+)
 def exchange(request: Request, exchange_id: Annotated[int, Path(ge=1, lt=2**63)]) -> schemas.ExchangeAnswer:
     """The request and the reply a value came in, byte by byte. Ids are strings: they do not fit a JSON number."""
-    found = services_of(request).store.exchange(exchange_id)
-    if found is None:
-        raise NotFound("exchange", exchange_id)
-    kept = frames.KeptExchange.of(found)
+    kept = frames.kept_exchange(services_of(request), exchange_id)
     say = language_of(request)
     return schemas.ExchangeAnswer(
         id=str(exchange_id),

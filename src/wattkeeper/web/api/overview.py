@@ -2,6 +2,8 @@
 
 from fastapi import APIRouter, Request
 
+from wattkeeper.security.rights import Right
+from wattkeeper.web.access import needs
 from wattkeeper.web.api import schemas
 from wattkeeper.web.pages import language_of, services_of
 from wattkeeper.web.queries.links import health_today, link_lines
@@ -10,10 +12,17 @@ from wattkeeper.web.queries.overview import overview
 router = APIRouter()
 
 
-@router.get("/overview", tags=["overview"], summary="The figures of the overview")
+@router.get(
+    "/overview",
+    dependencies=[needs(Right.METERS_VIEW)],
+    tags=["overview"],
+    summary="The figures of the overview",
+)
 def get_overview(request: Request) -> schemas.OverviewAnswer:
     """Energy, answering meters, success of reads and open bills."""
-    found = overview(services_of(request), language_of(request), request.app.state.figures())
+    found = overview(
+        services_of(request), language_of(request), request.app.state.figures(services_of(request))
+    )
     return schemas.OverviewAnswer(
         collecting=found.collecting,
         meters=found.meters,
@@ -29,7 +38,9 @@ def get_overview(request: Request) -> schemas.OverviewAnswer:
     )
 
 
-@router.get("/links", tags=["links"], summary="Links with state and success")
+@router.get(
+    "/links", dependencies=[needs(Right.LINKS_VIEW)], tags=["links"], summary="Links with state and success"
+)
 def get_links(request: Request) -> list[schemas.LinkItem]:
     """Every link, by code."""
     services, say = services_of(request), language_of(request)

@@ -11,6 +11,8 @@ from wattkeeper.billing.values import BillRunView
 from wattkeeper.kernel.database import Database
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.registry.repository import Registry
+from wattkeeper.security.rights import Right
+from wattkeeper.web.access import needs
 from wattkeeper.web.api.schemas import BillWanted
 from wattkeeper.web.pages import services_of
 from wattkeeper.web.problems import BadRequest, documented
@@ -59,6 +61,7 @@ class BillRunAnswer(BaseModel):
 
 @router.post(
     "/tariff-assignments",
+    dependencies=[needs(Right.TARIFFS_ASSIGN)],
     tags=["tariffs"],
     responses=documented(404, 422),
     summary="Give a tariff to accounts without one",
@@ -73,6 +76,7 @@ def assign_tariff(request: Request, wanted: TariffWanted) -> TariffAssigned:
 
 @router.post(
     "/bill-runs",
+    dependencies=[needs(Right.BILLS_RUN)],
     tags=["bills"],
     status_code=202,
     responses=documented(400, 422),
@@ -86,7 +90,13 @@ def start_bill_run(request: Request, wanted: BillWanted) -> BillRunAnswer:
     return bill_run_answer(services.billing.bill_run(services.billing.start_bill_run(period, now=now)))
 
 
-@router.get("/bill-runs/{run_id}", tags=["bills"], responses=documented(404), summary="How far a bill run is")
+@router.get(
+    "/bill-runs/{run_id}",
+    dependencies=[needs(Right.BILLS_RUN)],
+    tags=["bills"],
+    responses=documented(404),
+    summary="How far a bill run is",
+)
 def get_bill_run(request: Request, run_id: Annotated[int, Path(ge=1, le=2**53)]) -> BillRunAnswer:
     """Progress, and the accounts that could not be billed."""
     return bill_run_answer(services_of(request).billing.bill_run(run_id))

@@ -14,13 +14,14 @@ from wattkeeper.billing.errors import BillingError
 from wattkeeper.billing.values import BillState, BillView, PaymentMethod
 from wattkeeper.kernel.errors import WattkeeperError
 from wattkeeper.kernel.money import Money
-from wattkeeper.registry.repository import Registry
+from wattkeeper.security.rights import Right
+from wattkeeper.web.access import needs
 from wattkeeper.web.api.billing import cursor, pdf_response
 from wattkeeper.web.console.words import Notice, pager
 from wattkeeper.web.language import Language
 from wattkeeper.web.pages import language_of, render, services_of
 from wattkeeper.web.problems import BadRequest
-from wattkeeper.web.queries import money
+from wattkeeper.web.queries import money, within
 from wattkeeper.web.queries.meters import points_with_meters
 from wattkeeper.web.queries.states import BILL, N_, bill_shown
 from wattkeeper.web.services import Services
@@ -31,14 +32,14 @@ UNITS: Final = {"kWh": "kWh", "month": N_("months"), "months": N_("months")}
 MOVEMENTS: Final = {"bill": N_("Bill"), "cancellation": N_("Cancellation"), "payment": N_("Payment")}
 
 
-@router.get("/bills", response_class=HTMLResponse)
+@router.get("/bills", dependencies=[needs(Right.BILLS_VIEW)], response_class=HTMLResponse)
 def bills_page(
     request: Request, state: str = "", after: Annotated[str | None, Query(max_length=20)] = None
 ) -> HTMLResponse:
     """The list of bills."""
     services, say = services_of(request), language_of(request)
     chosen = BillState(state) if state in set(BillState) else None
-    page = services.billing.bills(state=chosen, limit=money.PAGE, after=cursor(after))
+    page = services.billing.bills(state=chosen, scope=services.scope, limit=money.PAGE, after=cursor(after))
     rows = [money.bill_line(bill, say, services.clock()) for bill in page.items]
     following = None if page.next_after is None else str(page.next_after)
     return render(
@@ -51,21 +52,21 @@ def bills_page(
     )
 
 
-@router.get("/bills/{bill_id}", response_class=HTMLResponse)
+@router.get("/bills/{bill_id}", dependencies=[needs(Right.BILLS_VIEW)], response_class=HTMLResponse)
 def bill_page(request: Request, bill_id: Id) -> HTMLResponse:
     """A bill with everything it rests on."""
     return _bill_page(request, bill_id)
 
 
-@router.get("/bills/{bill_id}/pdf")
+@router.get("/bills/{bill_id}/pdf", dependencies=[needs(Right.BILLS_VIEW)])
 def bill_document(
     request: Request, bill_id: Id, language: Annotated[str, Query(pattern="^(zh|en)$")] = "zh"
 ) -> Response:
     """The bill as PDF."""
-    return pdf_response(services_of(request).billing.bill(bill_id), language)
+    return pdf_response(within.bill(services_of(request), bill_id), language)
 
 
-@router.post("/bills/{bill_id}/payments")
+@router.post("/bills/{bill_id}/payments", dependencies=[needs(Right.PAYMENTS_RECORD)])
 def pay_bill(
     request: Request,
     bill_id: Id,
@@ -77,7 +78,7 @@ def pay_bill(
 ) -> Response:
     """Record money over the counter; the form's key makes a second click harmless."""
     services = services_of(request)
-    bill = services.billing.bill(bill_id)
+    bill = within.bill(services, bill_id)
     try:
         services.billing.record_payment(
             bill.account_id,
@@ -106,7 +107,7 @@ def _bill_page(
     request: Request, bill_id: int, *, notice: Notice | None = None, status: int = 200
 ) -> HTMLResponse:
     services = services_of(request)
-    bill = services.billing.bill(bill_id)
+    bill = within.bill(services, bill_id)
     say = language_of(request, bill.party.zone)
     if notice is None and request.query_params.get("paid"):
         notice = Notice("good", say.text("The payment is recorded."))
@@ -137,7 +138,7 @@ def _bill_page(
 def _meter_ids(services: Services, bill: BillView) -> dict[str, int | None]:
     """The meters a bill names by address."""
     with services.database.read() as session:
-        registry = Registry(session)
+        registry = services.registry(session)
         rows = {
             row.meter_address: registry.find_meters(search=row.meter_address, limit=1).rows
             for row in bill.readings
@@ -155,7 +156,7 @@ def _suggested(bill: BillView, balance: Money) -> Decimal:
     return min(bill.total.amount, balance.amount).quantize(Decimal("0.01"))
 
 
-@router.get("/accounts", response_class=HTMLResponse)
+@router.get("/accounts", dependencies=[needs(Right.CUSTOMERS_VIEW)], response_class=HTMLResponse)
 def accounts_page(
     request: Request,
     search: Annotated[str, Query(max_length=100)] = "",
@@ -212,16 +213,18 @@ class TariffView:
     start: datetime
 
 
-@router.get("/accounts/{account_id}", response_class=HTMLResponse)
+@router.get("/accounts/{account_id}", dependencies=[needs(Right.CUSTOMERS_VIEW)], response_class=HTMLResponse)
 def account_page(request: Request, account_id: Id) -> HTMLResponse:
     """An account: what it owes, what it is billed for, and its bills."""
     return _account_page(request, account_id)
 
 
-@router.post("/accounts/{account_id}/bills")
+@router.post("/accounts/{account_id}/bills", dependencies=[needs(Right.BILLS_ISSUE)])
 def bill_account(request: Request, account_id: Id, month: Annotated[str, Form(max_length=7)]) -> Response:
     """Issue the bill of a finished month."""
     services, say = services_of(request), language_of(request)
+    with services.database.read() as session:
+        services.registry(session).get_account(account_id)
     try:
         bill = services.billing.issue_bill(
             account_id, period=money.month_of(month, say.zone), now=services.clock()
@@ -261,7 +264,7 @@ def _account_page(
 def _account(services: Services, account_id: int, say: Language) -> tuple[AccountView, list[PointView]]:
     now = services.clock()
     with services.database.read() as session:
-        registry = Registry(session)
+        registry = services.registry(session)
         account = registry.get_account(account_id)
         customer = registry.get_customer(account.customer_id)
         held = [item for item in registry.points_of_account(account_id) if item.period.contains(now)]

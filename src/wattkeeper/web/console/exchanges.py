@@ -8,14 +8,14 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse
 
-from wattkeeper.registry.errors import NotFound
-from wattkeeper.registry.repository import Registry
+from wattkeeper.security.rights import Right
+from wattkeeper.web.access import needs
 from wattkeeper.web.language import Language
 from wattkeeper.web.pages import language_of, render, services_of
 from wattkeeper.web.problems import BadRequest
-from wattkeeper.web.queries.frames import KeptExchange, shown, split
+from wattkeeper.web.queries.frames import kept_exchange, shown, split
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, dependencies=[needs(Right.METERS_VIEW)])
 EXAMPLE: Final = "FEFEFEFE6861010000000068910833333433593333338A16"
 FRAMES_SHOWN: Final = 20
 
@@ -26,12 +26,9 @@ def exchange_page(
 ) -> HTMLResponse:
     """A request and its reply, byte by byte; `at` is the instant of the load record somebody came for."""
     services, say = services_of(request), language_of(request)
-    found = services.store.exchange(exchange_id)
-    if found is None:
-        raise NotFound("exchange", exchange_id)
-    kept = KeptExchange.of(found)
+    kept = kept_exchange(services, exchange_id)
     with services.database.read() as session:
-        name = Registry(session).get_meter(kept.meter_id).address if kept.meter_id else None
+        name = services.registry(session).get_meter(kept.meter_id).address if kept.meter_id else None
     reply = kept.reply_frames(say, recorded_at=_stamp(at, say))
     return render(
         request,

@@ -9,7 +9,9 @@ from starlette.responses import Response
 from wattkeeper.registry.errors import RegistryError
 from wattkeeper.registry.import_columns import COLUMNS, column_of
 from wattkeeper.registry.importing import ExistingRows, ImportPreview, RowAction, template
-from wattkeeper.registry.repository import Registry
+from wattkeeper.security.audit import record
+from wattkeeper.security.rights import Right
+from wattkeeper.web.access import needs
 from wattkeeper.web.console.words import Notice
 from wattkeeper.web.language import Language
 from wattkeeper.web.pages import language_code, language_of, render, services_of
@@ -18,7 +20,7 @@ from wattkeeper.web.queries import imports
 from wattkeeper.web.queries.imports import Uploads
 from wattkeeper.web.queries.states import N_
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, dependencies=[needs(Right.REGISTRY_EDIT)])
 ROWS_SHOWN: Final = 200
 XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 ACTIONS: Final = {
@@ -90,9 +92,19 @@ def add_first_site(
     currency: Annotated[str, Form(max_length=3)],
 ) -> Response:
     """Add the site that imported meters belong to."""
+    services = services_of(request)
     try:
-        with services_of(request).database.write() as session:
-            Registry(session).add_site(code=code, name=name, zone=zone, currency=currency)
+        with services.database.write() as session:
+            site = services.registry(session).add_site(code=code, name=name, zone=zone, currency=currency)
+            after = {"code": code, "zone": zone, "currency": currency}
+            record(
+                session,
+                "site.create",
+                now=services.clock(),
+                subject=("site", site.id),
+                name=name,
+                after=after,
+            )
     except RegistryError as error:
         return _page(request, notice=Notice.of(error, language_of(request)), http_status=status_of(error))
     return RedirectResponse("/import", status_code=303)
@@ -113,8 +125,9 @@ def _page(
     http_status: int = 200,
 ) -> HTMLResponse:
     say = language_of(request)
-    with services_of(request).database.read() as session:
-        sites = Registry(session).sites()
+    services = services_of(request)
+    with services.database.read() as session:
+        sites = services.registry(session).sites()
     return render(
         request,
         "import.html",

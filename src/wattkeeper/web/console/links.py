@@ -8,7 +8,8 @@ from fastapi import APIRouter, Path, Request
 from fastapi.responses import HTMLResponse
 
 from wattkeeper.registry.errors import NotFound
-from wattkeeper.registry.repository import Registry
+from wattkeeper.security.rights import Right
+from wattkeeper.web.access import needs
 from wattkeeper.web.console.words import monitor_words
 from wattkeeper.web.language import Language
 from wattkeeper.web.pages import language_of, render, services_of
@@ -18,7 +19,7 @@ from wattkeeper.web.queries.meters import MeterFilter
 from wattkeeper.web.sayings import LINK_DOWN
 from wattkeeper.web.services import Services
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, dependencies=[needs(Right.LINKS_VIEW)])
 METERS_SHOWN = 500
 
 
@@ -48,7 +49,7 @@ def _monitor(services: Services, say: Language, *, link: str = "") -> dict[str, 
 def links_page(request: Request) -> HTMLResponse:
     """Every link with its health, and the frames of all."""
     services, say = services_of(request), language_of(request)
-    links = link_lines(services, say, request.app.state.figures().health)
+    links = link_lines(services, say, request.app.state.figures(services).health)
     return render(request, "links.html", links=links, **_monitor(services, say))
 
 
@@ -57,7 +58,7 @@ def link_page(request: Request, code: Annotated[str, Path(max_length=64)]) -> HT
     """One link, its frames and its meters."""
     services, say = services_of(request), language_of(request)
     with services.database.read() as session:
-        found = Registry(session).link_by_code(code)
+        found = services.registry(session).link_by_code(code)
     if found is None:
         raise NotFound("link", code)
     health = health_today(services, say.zone, link_id=found.id)

@@ -17,8 +17,9 @@ from starlette.responses import Response
 from wattkeeper.collection.values import MeterState
 from wattkeeper.kernel.errors import WattkeeperError
 from wattkeeper.kernel.timerange import TimeRange, start_of_day
-from wattkeeper.registry.repository import Registry
 from wattkeeper.registry.values import AreaNode
+from wattkeeper.security.rights import Right
+from wattkeeper.web.access import needs
 from wattkeeper.web.console.words import Notice, chart_words, pager
 from wattkeeper.web.language import Language
 from wattkeeper.web.pages import language_of, render, services_of, site_zone, wants_fragment, with_query
@@ -90,7 +91,7 @@ def area_choices(nodes: tuple[AreaNode, ...], depth: int = 0) -> Iterator[AreaCh
         yield from area_choices(node.children, depth + 1)
 
 
-@router.get("/meters", response_class=HTMLResponse)
+@router.get("/meters", dependencies=[needs(Right.METERS_VIEW)], response_class=HTMLResponse)
 def meters_page(
     request: Request, wanted: Asked, after: Annotated[str | None, Query(max_length=500)] = None
 ) -> HTMLResponse:
@@ -99,7 +100,7 @@ def meters_page(
     found = meters.find(services, wanted, after=after)
     rows = meters.lines(services, found, say)
     with services.database.read() as session:
-        registry = Registry(session)
+        registry = services.registry(session)
         links = registry.links()
         areas = [area for site in registry.sites() for area in area_choices(registry.area_tree(site.id))]
     return render(
@@ -116,7 +117,7 @@ def meters_page(
     )
 
 
-@router.get("/meters.csv")
+@router.get("/meters.csv", dependencies=[needs(Right.METERS_VIEW)])
 def meters_export(request: Request, wanted: Asked) -> Response:
     """Every meter of the filter as CSV, written a page at a time."""
     services, say = services_of(request), language_of(request)
@@ -199,7 +200,7 @@ class CurveView:
     any: bool
 
 
-@router.get("/meters/{meter_id}", response_class=HTMLResponse)
+@router.get("/meters/{meter_id}", dependencies=[needs(Right.METERS_VIEW)], response_class=HTMLResponse)
 def meter_page(
     request: Request,
     meter_id: Id,
@@ -237,7 +238,9 @@ def meter_page(
     )
 
 
-@router.post("/meters/{meter_id}/read-now", response_class=HTMLResponse)
+@router.post(
+    "/meters/{meter_id}/read-now", dependencies=[needs(Right.METERS_READ)], response_class=HTMLResponse
+)
 async def read_meter(request: Request, meter_id: Id) -> Response:
     """Ask the meter, and show what it said or why it said nothing."""
     services = services_of(request)

@@ -3,17 +3,18 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+from wattkeeper.web.access import needs
 from wattkeeper.web.console.words import chart_words
 from wattkeeper.web.pages import language_of, render, services_of
 from wattkeeper.web.queries.overview import overview
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, dependencies=[needs()])
 
 
 @router.get("/", response_class=HTMLResponse)
 def overview_page(request: Request) -> HTMLResponse:
     """Figures, tasks, energy per day and links."""
     say = language_of(request)
-    view = overview(services_of(request), say, request.app.state.figures())
+    view = overview(services_of(request), say, request.app.state.figures(services_of(request)))
     words = chart_words(say) | {"now": say.text("this month"), "before": say.text("last month")}
     return render(request, "overview.html", block="now", view=view, words=words)

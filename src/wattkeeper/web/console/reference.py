@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from fastapi import APIRouter, FastAPI, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 
+from wattkeeper.web.access import needs
 from wattkeeper.web.language import Language
 from wattkeeper.web.pages import language_of, render
 from wattkeeper.web.queries.states import N_
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, dependencies=[needs()])
 
 # The API describes itself in English; its reference page says the same in the visitor's language.
 SUBJECTS: Final = (
@@ -39,6 +40,12 @@ class Operation:
     parameters: str
     plain: bool
     """Whether a browser can simply open it."""
+
+
+@router.get("/api/v1/openapi.json")
+def description(request: Request) -> JSONResponse:
+    """The API's description (OpenAPI 3.1)."""
+    return JSONResponse(request.app.openapi())
 
 
 @router.get("/api", response_class=HTMLResponse)

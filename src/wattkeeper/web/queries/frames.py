@@ -12,8 +12,11 @@ from wattkeeper.protocols.dlt645.anatomy import plain
 from wattkeeper.protocols.dlt645.explain import Explanation, Part, explain
 from wattkeeper.protocols.dlt645.identifiers import lookup
 from wattkeeper.protocols.dlt645.status import describe_bits
+from wattkeeper.registry.errors import NotFound
 from wattkeeper.web.language import Language
+from wattkeeper.web.queries import within
 from wattkeeper.web.queries.states import N_
+from wattkeeper.web.services import Services
 
 VALUES_SHOWN: Final = 3
 
@@ -207,6 +210,18 @@ def _ends(raw: bytes) -> Iterator[int]:
 
 
 NOTES: Final = {"unasked": N_("unasked"), "echo": N_("echo")}
+
+
+def kept_exchange(services: Services, exchange_id: int) -> KeptExchange:
+    """A kept exchange of a meter that whoever asks may see; NotFound for any other."""
+    found = services.store.exchange(exchange_id)
+    if found is None:
+        raise NotFound("exchange", exchange_id)
+    kept = KeptExchange.of(found)
+    allowed = within.meter_ids(services)
+    if allowed is not None and kept.meter_id not in allowed:
+        raise NotFound("exchange", exchange_id)
+    return kept
 
 
 def summary_of(traffic: Traffic, say: Language) -> dict[str, str]:

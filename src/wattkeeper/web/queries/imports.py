@@ -70,4 +70,6 @@ def preview(services: Services, upload: Upload) -> ImportPreview:
 def apply(services: Services, upload: Upload) -> ImportPreview:
     """Import the whole file, or raise and write nothing."""
     with services.database.write() as session:
-        return importing.apply(session, upload.content, upload.name, existing=upload.existing)
+        return importing.apply(
+            session, upload.content, upload.name, existing=upload.existing, now=services.clock()
+        )

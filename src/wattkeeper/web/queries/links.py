@@ -10,8 +10,8 @@ from sqlalchemy import func, select
 from wattkeeper.collection.values import LinkStatus, SuccessRate
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.registry.models import Link, Meter
-from wattkeeper.registry.repository import Registry
 from wattkeeper.web.language import Language
+from wattkeeper.web.queries import within
 from wattkeeper.web.queries.states import Level, link_shown
 from wattkeeper.web.services import Services
 
@@ -71,7 +71,17 @@ def health_today(
     if services.collector is None:
         return Health(())
     today = TimeRange.day(services.clock().astimezone(zone).date(), zone)
-    return Health(tuple(services.collector.health(today, meter_id=meter_id, link_id=link_id)))
+    rates = services.collector.health(today, meter_id=meter_id, link_id=link_id)
+    allowed = within.meter_ids(services)
+    if allowed is None:
+        return Health(tuple(rates))
+    links = {rate.link_id for rate in rates if rate.meter_id in allowed}
+    mine = (
+        rate
+        for rate in rates
+        if rate.meter_id in allowed or (rate.meter_id is None and rate.link_id in links)
+    )
+    return Health(tuple(mine))
 
 
 def link_lines(services: Services, say: Language, health: Health) -> list[LinkLine]:
@@ -79,7 +89,7 @@ def link_lines(services: Services, say: Language, health: Health) -> list[LinkLi
     states = link_states(services)
     rates = {rate.link_id: rate for rate in health.rates if rate.meter_id is None}
     with services.database.read() as session:
-        links = Registry(session).links()
+        links = services.registry(session).links()
         counted = session.execute(select(Meter.link_id, func.count()).group_by(Meter.link_id))
         meters = {row[0]: row[1] for row in counted}
     return [

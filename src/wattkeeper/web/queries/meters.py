@@ -7,11 +7,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from sqlalchemy.orm import Session
+
 from wattkeeper.collection.values import MeterState, Presence
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.registry.repository import Registry
 from wattkeeper.registry.values import InstalledMeter, MeterPage, MeterRow
 from wattkeeper.web.language import Language
+from wattkeeper.web.queries import within
 from wattkeeper.web.queries.states import Level, meter_shown
 from wattkeeper.web.queries.values import ENERGY, POWER, latest_by_meter
 from wattkeeper.web.services import Services
@@ -83,7 +86,7 @@ def find(
 ) -> FoundMeters:
     """A page of meters."""
     with services.database.read() as session:
-        registry = Registry(session)
+        registry = services.registry(session)
         link = registry.link_by_code(wanted.link) if wanted.link else None
         if wanted.link and link is None:
             return FoundMeters.of(services, (), 0, None)
@@ -145,9 +148,7 @@ def presence_of(row: MeterRow, states: dict[int, MeterState]) -> str:
 
 def meter_states(services: Services) -> dict[int, MeterState]:
     """What the collector knows of each meter, by id; nothing when none runs."""
-    return (
-        {state.meter_id: state for state in services.collector.meter_states()} if services.collector else {}
-    )
+    return {state.meter_id: state for state in within.meter_states(services)}
 
 
 def lines(services: Services, found: FoundMeters, say: Language) -> list[MeterLine]:
@@ -220,7 +221,7 @@ def identity(services: Services, meter_id: int) -> tuple[MeterIdentity, list[Ins
     """A meter, and every installation of it and of its present point."""
     now = services.clock()
     with services.database.read() as session:
-        registry = Registry(session)
+        registry = services.registry(session)
         meter = registry.get_meter(meter_id)
         link = registry.get_link(meter.link_id)
         own = registry.installations(meter_ids=[meter_id])
@@ -239,9 +240,9 @@ def identity(services: Services, meter_id: int) -> tuple[MeterIdentity, list[Ins
             link_name=link.name,
         )
         if current is None:
-            return base(), _installation_lines(registry, own)
+            return base(), _installation_lines(session, own)
         return base(**_place(registry, current, now)), _installation_lines(
-            registry, _merged(own, registry.installations(point_ids=[current.point_id]))
+            session, _merged(own, registry.installations(point_ids=[current.point_id]))
         )
 
 
@@ -274,7 +275,10 @@ def _merged(*lists: Sequence[InstalledMeter]) -> list[InstalledMeter]:
     return sorted(by_id.values(), key=lambda item: item.period.start, reverse=True)
 
 
-def _installation_lines(registry: Registry, installed: Sequence[InstalledMeter]) -> list[InstallationLine]:
+def _installation_lines(session: Session, installed: Sequence[InstalledMeter]) -> list[InstallationLine]:
+    registry = Registry(
+        session
+    )  # a point's earlier meter, or a meter's earlier point, may be out of scope by now
     return [
         InstallationLine(
             meter_id=item.meter_id,

@@ -15,7 +15,6 @@ from wattkeeper.billing.values import BillSummary
 from wattkeeper.kernel.money import Money
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.registry.models import Account, AccountKind, Customer
-from wattkeeper.registry.repository import Registry
 from wattkeeper.web.language import Language
 from wattkeeper.web.problems import BadRequest
 from wattkeeper.web.queries.states import N_, Level, bill_shown
@@ -105,7 +104,9 @@ def find_accounts(
     limit: int = PAGE,
 ) -> FoundAccounts:
     """Accounts by code whose code, name or customer contains the search; `unbilled`: only those without its bill."""
-    wanted = select(Account).join(Customer, Customer.id == Account.customer_id)
+    wanted = (
+        select(Account).join(Customer, Customer.id == Account.customer_id).where(services.scope.has_account())
+    )
     if search:
         searched = (Account.code, Account.name, Customer.name)
         wanted = wanted.where(or_(*(column.icontains(search, autoescape=True) for column in searched)))
@@ -123,7 +124,11 @@ def find_accounts(
 def unbilled_accounts(services: Services, month: TimeRange) -> int:
     """How many accounts open all that month lack its bill; 0 while nobody at all has been billed for it."""
     billed = select(Bill.id).where(Bill.period_start == month.start, Bill.period_end == month.end).exists()
-    wanted = select(func.count()).select_from(Account).where(billed, *_without_bill(month))
+    wanted = (
+        select(func.count())
+        .select_from(Account)
+        .where(billed, services.scope.has_account(), *_without_bill(month))
+    )
     with services.database.read() as session:
         return session.scalar(wanted) or 0
 
@@ -182,7 +187,7 @@ def balances(services: Services, account_ids: Sequence[int]) -> dict[int, Money]
         .group_by(LedgerAccount.account_id)
     )
     with services.database.read() as session:
-        currencies = {site.currency for site in Registry(session).sites()}
+        currencies = {site.currency for site in services.registry(session).sites()}
         sums = {row[0]: row[1] for row in session.execute(wanted)} if len(currencies) == 1 else {}
     if len(currencies) != 1:  # then only an account's own site tells which currency counts
         return {account_id: services.billing.balance(account_id) for account_id in account_ids}

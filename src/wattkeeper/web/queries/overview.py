@@ -14,8 +14,9 @@ from wattkeeper.billing.values import BillState
 from wattkeeper.collection.values import MeterState, Presence
 from wattkeeper.kernel.money import Money
 from wattkeeper.kernel.timerange import TimeRange
-from wattkeeper.registry.repository import Registry
+from wattkeeper.registry.scope import Scope
 from wattkeeper.web.language import Language
+from wattkeeper.web.queries import within
 from wattkeeper.web.queries.curves import IMPORT
 from wattkeeper.web.queries.links import Health, LinkLine, health_today, link_lines
 from wattkeeper.web.queries.money import unbilled_accounts
@@ -122,6 +123,24 @@ class Remembered(Generic[T]):
             return self._kept[1]
 
 
+class RememberedByScope:
+    """The figures of each part of the network that somebody looks at, each found out once for all who may see it."""
+
+    def __init__(self, find: Callable[[Services], Figures], clock: Callable[[], datetime]) -> None:
+        self._find = find
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._by_scope: dict[Scope, Remembered[Figures]] = {}
+
+    def __call__(self, services: Services) -> Figures:
+        """The figures of what `services` may show."""
+        with self._lock:
+            remembered = self._by_scope.setdefault(
+                services.scope, Remembered(lambda: self._find(services), self._clock)
+            )
+        return remembered()
+
+
 def energies(services: Services, zone: ZoneInfo) -> Energies:
     """The sums of the days that the overview shows."""
     now = services.clock()
@@ -151,13 +170,13 @@ def figures(services: Services, zone: ZoneInfo) -> Figures:
         owed=tuple(owed),
         unbilled=unbilled_accounts(services, last_month),
         unbilled_month=last_month.start,
-        states=tuple(services.collector.meter_states()) if services.collector else (),
+        states=within.meter_states(services),
         health=health_today(services, zone),
     )
 
 
 def _energy_by_day(services: Services, start: datetime, end: datetime, zone: ZoneInfo) -> dict[date, Decimal]:
-    table = services.store.energy_by_day(None, IMPORT, TimeRange(start, end), zone)
+    table = services.store.energy_by_day(within.point_ids(services), IMPORT, TimeRange(start, end), zone)
     sums = table.group_by("day").aggregate([("energy", "sum")])
     return dict(zip(sums["day"].to_pylist(), sums["energy_sum"].to_pylist(), strict=True))
 
@@ -172,7 +191,7 @@ def overview(services: Services, say: Language, known: Figures) -> Overview:
     health = known.health
     links = link_lines(services, say, health)
     with services.database.read() as session:
-        meters = Registry(session).counts().meters_enabled
+        meters = services.registry(session).counts().meters_enabled
     silent = [state for state in known.states if state.presence is Presence.SILENT]
     tasks = [*_link_tasks(links, say), *_account_tasks(known, say)]
     troubled = _troubled(known.states, health)
@@ -250,7 +269,7 @@ def _meter_tasks(
     services: Services, troubled: Sequence[MeterState], health: Health, say: Language
 ) -> Iterator[Task]:
     with services.database.read() as session:
-        registry = Registry(session)
+        registry = services.registry(session)
         names = {state.meter_id: registry.get_meter(state.meter_id).address for state in troubled}
     for state in troubled:
         rate = health.of_meter(state.meter_id)
@@ -298,7 +317,11 @@ def _known_until(services: Services, zone: ZoneInfo) -> datetime | None:
     midnight = named_period("today", zone=zone, now=now).start
     if midnight >= now:
         return None
-    table = services.store.intervals(quantity=IMPORT, period=TimeRange(max(midnight, now - LOOK_BACK), now))
+    table = services.store.intervals(
+        point_ids=within.point_ids(services),
+        quantity=IMPORT,
+        period=TimeRange(max(midnight, now - LOOK_BACK), now),
+    )
     ends = table.filter(table["energy"].is_valid())["end_at"]
     newest: datetime | None = pc.max(ends).as_py()
     return newest
@@ -307,7 +330,7 @@ def _known_until(services: Services, zone: ZoneInfo) -> datetime | None:
 def _open_bills(services: Services) -> tuple[int, list[Money]]:
     """How many bills are open, and their sum per currency."""
     owed: dict[str, Money] = {}
-    page = services.billing.bills(state=BillState.ISSUED, limit=OPEN_BILLS_COUNTED)
+    page = services.billing.bills(state=BillState.ISSUED, scope=services.scope, limit=OPEN_BILLS_COUNTED)
     for bill in page.items:
         currency = bill.total.currency
         owed[currency] = owed[currency] + bill.total if currency in owed else bill.total

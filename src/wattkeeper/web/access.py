@@ -1,0 +1,188 @@
+"""Who asks, and whether they may: every request is given its principal, every route names the right it needs.
+
+A route that names none keeps the application from starting (`require_declared`), so that nothing is open by oversight.
+"""
+
+import getpass
+from collections.abc import Iterable, Iterator
+from http.cookies import CookieError, SimpleCookie
+from typing import Any, Final
+from urllib.parse import quote
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from wattkeeper.registry.scope import Scope as NetworkScope
+from wattkeeper.security.acting import Actor, ActorKind, acting
+from wattkeeper.security.errors import Forbidden, NotSignedIn, PasswordChangeRequired, TokenRefused
+from wattkeeper.security.rights import Right
+from wattkeeper.security.values import Principal, local_administrator
+from wattkeeper.web.problems import problem_response, slug_of
+from wattkeeper.web.services import Services
+
+COOKIE: Final = "wk_session"
+SECURE_COOKIE: Final = "__Host-wk_session"
+"""Over HTTPS: browsers then refuse to take it from a sibling domain or over plain HTTP."""
+BEARER: Final = "bearer "
+OWN_PASSWORD: Final = "/password"  # noqa: S105 (an address)
+PASSWORD_PATHS: Final = frozenset({OWN_PASSWORD, "/sign-out"})
+"""Where a user may go who has to choose a password first."""
+
+
+class Needs:
+    """A route's condition: a signed-in principal with one of these rights."""
+
+    def __init__(self, *rights: Right) -> None:
+        self.rights = frozenset(rights)
+
+    async def __call__(self, request: Request) -> None:
+        """Let the request pass, or raise what it lacks."""
+        principal = principal_or_none(request)
+        if principal is None:
+            raise NotSignedIn("This needs somebody who is signed in.", hint="Sign in, or send a token.")
+        if principal.must_change_password and request.url.path not in PASSWORD_PATHS:
+            raise PasswordChangeRequired(
+                "Choose a password of your own first.",
+                hint=f"Open {OWN_PASSWORD}, or sign in on the console.",
+            )
+        if self.rights and not self.rights & principal.rights:
+            raise Forbidden(
+                f"{principal.login} may not do this: it needs {' or '.join(sorted(self.rights))}.",
+                hint="Ask an administrator for a role that has it.",
+            )
+
+
+class Anybody:
+    """A route's condition: none; signing in must be possible for who is not signed in."""
+
+    async def __call__(self) -> None:
+        """Let the request pass."""
+
+
+def needs(*rights: Right) -> Any:
+    """A route's dependency: one of these rights; without any, just somebody who is signed in."""
+    return Depends(Needs(*rights))
+
+
+def anybody() -> Any:
+    """A route's dependency: open to all."""
+    return Depends(Anybody())
+
+
+def principal_or_none(request: Request) -> Principal | None:
+    """Who asks; None when nobody is signed in."""
+    principal: Principal | None = request.scope.get("principal")
+    return principal
+
+
+def principal_of(request: Request) -> Principal:
+    """Who asks, on a route that needs somebody."""
+    principal = principal_or_none(request)
+    assert principal is not None
+    return principal
+
+
+def scope_of(principal: Principal | None) -> NetworkScope:
+    """The part of the network that somebody may see."""
+    return NetworkScope(principal.sites, principal.areas) if principal else NetworkScope()
+
+
+def client_address(scope: Scope) -> str:
+    """The network address a request came from, as the server saw it."""
+    client = scope.get("client")
+    return client[0] if client else "local"
+
+
+def sign_in_url(request: Request) -> str:
+    """The sign-in page, which leads back to where somebody wanted to go."""
+    if request.method != "GET":
+        return "/sign-in"
+    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return "/sign-in" if wanted == "/" else f"/sign-in?next={quote(wanted)}"
+
+
+class Identity:
+    """Finds out who asks: by the session's cookie, a token, or the command line's own socket."""
+
+    def __init__(self, app: ASGIApp, *, services: Services) -> None:
+        self._app = app
+        self._services = services
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Set `scope["principal"]` and who acts, then pass on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            scope["principal"] = principal = await self._principal(scope)
+        except TokenRefused as error:
+            refusal = problem_response(401, slug_of(error), error.message, hint=error.hint)
+            refusal.headers["www-authenticate"] = "Bearer"
+            await refusal(scope, receive, send)
+            return
+        address = client_address(scope)
+        actor = principal.actor(address) if principal else Actor(ActorKind.ANONYMOUS, "-", address=address)
+        with acting(actor):
+            await self._app(scope, receive, send)
+
+    async def _principal(self, scope: Scope) -> Principal | None:
+        server = scope.get("server")
+        if server is not None and server[1] is None:  # a Unix socket, which only the folder's owner may open
+            return local_administrator(getpass.getuser())
+        headers, now = Headers(scope=scope), self._services.clock()
+        authorization = headers.get("authorization", "")
+        if authorization.lower().startswith(BEARER):
+            secret = authorization[len(BEARER) :].strip()
+            return await run_in_threadpool(self._services.security.tokens.principal, secret, now=now)
+        session = session_secret(headers)
+        if not session or scope["path"].startswith("/static/"):
+            return None
+        return await run_in_threadpool(self._services.security.sign_in.principal, session, now=now)
+
+
+def session_secret(headers: Headers) -> str | None:
+    """The secret of the session's cookie."""
+    try:
+        cookies = SimpleCookie(headers.get("cookie", ""))
+    except CookieError:
+        return None
+    found = cookies.get(SECURE_COOKIE) or cookies.get(COOKIE)
+    return found.value if found else None
+
+
+async def still_welcome(request: Request) -> bool:
+    """Whether the session behind a long answer still stands; tokens and the command line's socket ask anew."""
+    secret = session_secret(request.headers)
+    services: Services = request.app.state.services
+    if principal_of(request).session_id is None or secret is None:
+        return True
+    now = services.clock()
+    return await run_in_threadpool(services.security.sign_in.principal, secret, now=now) is not None
+
+
+def conditions(route: RouteContext) -> list[Needs | Anybody]:
+    """What a route asks of who comes."""
+    return [call for call in _calls(route.dependant) if isinstance(call, Needs | Anybody)]
+
+
+def require_declared(application: FastAPI) -> None:
+    """Refuse to start an application in which a route does not say who may use it."""
+    for route in routes(application):
+        if len(conditions(route)) != 1:
+            raise AssertionError(f"{route.methods} {route.path} does not say, once, what right it needs.")
+
+
+def routes(application: FastAPI) -> Iterable[RouteContext]:
+    """Every page and operation."""
+    found = iter_route_contexts(application.routes)
+    return (route for route in found if isinstance(route.original_route, APIRoute))
+
+
+def _calls(dependant: Dependant) -> Iterator[object]:
+    for child in dependant.dependencies:
+        yield child.call
+        yield from _calls(child)
