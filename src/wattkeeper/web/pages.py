@@ -45,6 +45,7 @@ def _environment(code: Code, assets: Assets) -> jinja2.Environment:
     )
     environment.install_gettext_translations(language(code).translations, newstyle=True)  # type: ignore[attr-defined]
     environment.globals["asset"] = assets.url
+    environment.tests["allowed"] = lambda right, may: may(right)
     return environment
 
 

@@ -30,6 +30,10 @@ from wattkeeper.readings.store import ReadingsStore
 from wattkeeper.registry.models import AccountKind, AreaKind, PointKind
 from wattkeeper.registry.repository import Registry
 from wattkeeper.registry.service import assign_account, install_meter
+from wattkeeper.security.rights import Role
+from wattkeeper.security.service import SecurityService
+from wattkeeper.security.values import UserWanted
+from wattkeeper.web.access import COOKIE
 from wattkeeper.web.application import create_application
 from wattkeeper.web.services import Services
 
@@ -39,6 +43,7 @@ FIRST_DAY = date(2026, 10, 1)
 HOUSEHOLDS, SHOPS = 19, 3
 SILENT = "000000000107"
 TRANSFORMED = 40
+PASSWORD = "a quiet river in autumn"
 
 
 @dataclass(frozen=True)
@@ -187,6 +192,7 @@ class Town:
         self.hub = Hub()
         self.intervals = IntervalService(self.database, self.store)
         self.billing = BillingService(self.database, self.store)
+        self.security = SecurityService(self.database)
         self.meters: dict[str, int] = {}
         self.points: dict[str, int] = {}
         self.accounts: dict[str, int] = {}
@@ -202,6 +208,7 @@ class Town:
         """What the web room gets."""
         return Services(
             database=self.database, store=self.store, hub=self.hub, billing=self.billing, intervals=self.intervals,
+            security=self.security,
             collector=self.collector if collecting else None, clock=lambda: self.now,
             trusted_hosts=("localhost", "127.0.0.1", "[::1]", "testserver"),
         )  # fmt: skip
@@ -355,25 +362,53 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     built.close()
 
 
+SAME_ORIGIN = {"sec-fetch-site": "same-origin"}
+"""What a browser says of a form on one of our own pages."""
+
+
+def add_user(town: Town, login: str, role: Role, **wanted: object) -> str:
+    """A user whose password need not be changed; its session's secret."""
+    with town.database.write() as session:
+        described = UserWanted(name=login.title(), role=role, **wanted)
+        town.security.users.add_in(session, login, described, now=town.now, password=PASSWORD)
+    return session_of(town, login)
+
+
+def session_of(town: Town, login: str) -> str:
+    """A new session of a user; its secret."""
+    here = {"address": "203.0.113.9", "agent": "tests", "now": town.now}
+    return town.security.sign_in.sign_in(login, PASSWORD, **here).secret
+
+
+def signed_in(app: object, secret: str, *, language: str = "en") -> TestClient:
+    """A browser with a session."""
+    headers = SAME_ORIGIN | {"accept-language": language}
+    return TestClient(app, headers=headers, cookies={COOKIE: secret})
+
+
+@pytest.fixture(scope="session")
+def administrator(town: Town) -> str:
+    """The secret of an administrator's session."""
+    return add_user(town, "chief", Role.ADMINISTRATOR)
+
+
 @pytest.fixture(scope="session")
 def browser(town: Town) -> Iterator[TestClient]:
-    """A browser on the town's server."""
+    """A browser on the town's server, not signed in."""
     with TestClient(create_application(town.services())) as opened:
         yield opened
 
 
 @pytest.fixture
-def client(browser: TestClient) -> TestClient:
-    """The browser, new and in Chinese."""
-    browser.cookies.clear()
-    browser.headers["accept-language"] = "zh-CN"
-    return browser
+def client(browser: TestClient, administrator: str) -> TestClient:
+    """An administrator's browser, new and in Chinese."""
+    return signed_in(browser.app, administrator, language="zh-CN")
 
 
 @pytest.fixture
-def english(town: Town, browser: TestClient) -> TestClient:
+def english(browser: TestClient, administrator: str) -> TestClient:
     """Another one on the same server, in English."""
-    return TestClient(browser.app, headers={"accept-language": "en"})
+    return signed_in(browser.app, administrator)
 
 
 @pytest.fixture(scope="session")
@@ -385,8 +420,12 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     with ReadingsStore.open(tmp_path / "readings") as store:
         services = Services(
             database=database, store=store, hub=Hub(), billing=BillingService(database, store),
-            intervals=IntervalService(database, store), trusted_hosts=("testserver",), clock=lambda: NOW,
+            intervals=IntervalService(database, store), security=SecurityService(database), trusted_hosts=("testserver",), clock=lambda: NOW,
         )  # fmt: skip
-        with TestClient(create_application(services), headers={"accept-language": "zh-CN"}) as browser:
+        with database.write() as session:
+            wanted = UserWanted(name="Chief", role=Role.ADMINISTRATOR)
+            services.security.users.add_in(session, "chief", wanted, now=NOW, password=PASSWORD)
+        secret = services.security.sign_in.sign_in("chief", PASSWORD, address="::1", agent="tests", now=NOW).secret
+        with signed_in(create_application(services), secret, language="zh-CN") as browser:
             yield browser
     database.dispose()
