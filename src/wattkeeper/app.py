@@ -8,6 +8,7 @@ import ipaddress
 import os
 import signal
 import socket
+import ssl
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -35,7 +37,7 @@ from wattkeeper.security.service import SecurityService
 from wattkeeper.settings import Settings
 from wattkeeper.web.application import create_application
 from wattkeeper.web.server import ConsoleServer, build_server
-from wattkeeper.web.services import Services
+from wattkeeper.web.services import LOOPBACK_NAMES, Services
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +52,7 @@ UNIX_PATH_BYTES = 108
 
 
 class CannotListen(WattkeeperError):
-    """The web server's address cannot be used."""
+    """The web server's address, or its certificate, cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -145,8 +147,11 @@ class Server:
         gc.freeze()
         with contextlib.ExitStack() as sockets:
             listening = _listen(self.parts.settings, sockets)
-            url = _url(listening[0])
-            self.parts.lock.announce(url=url, socket=_socket_path(self.parts.settings))
+            url = _url(listening[0], self.parts.settings)
+            settings = self.parts.settings
+            self.parts.lock.announce(
+                url=url, socket=_socket_path(settings), tls=settings.tls_certificate is not None
+            )
             async with _signals(self.stop), self._background():
                 web = self._web(listening)
                 serving = asyncio.create_task(web.serve(sockets=listening), name="web")
@@ -158,6 +163,7 @@ class Server:
                 await serving
 
     def _web(self, listening: list[socket.socket]) -> ConsoleServer:
+        settings = self.parts.settings
         services = Services(
             database=self.parts.database,
             store=self.parts.store,
@@ -167,10 +173,13 @@ class Server:
             security=self.parts.security,
             collector=self.collector,
             version=__version__,
-            language=self.parts.settings.language,
+            language=settings.language,
+            trusted_hosts=(*LOOPBACK_NAMES, *_public_host(settings)),
         )
         host, port = listening[0].getsockname()[:2]
-        return build_server(create_application(services), host=host, port=port)
+        return build_server(
+            create_application(services), host=host, port=port, tls=_tls(settings), proxied=_proxied(settings)
+        )
 
     @contextlib.asynccontextmanager
     async def _background(self) -> AsyncIterator[None]:
@@ -262,7 +271,7 @@ async def _signals(stop: Callable[[], None]) -> AsyncIterator[None]:
 
 def _listen(settings: Settings, stack: contextlib.ExitStack) -> list[socket.socket]:
     """The TCP socket people use, and the Unix socket the command line uses."""
-    _require_loopback(settings.host)
+    _require_tls_beyond_loopback(settings)
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     people = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
     people.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -283,17 +292,47 @@ def _listen(settings: Settings, stack: contextlib.ExitStack) -> list[socket.sock
     return [people, command_line]
 
 
-def _require_loopback(host: str) -> None:
-    """Refuse to serve beyond this machine while there is no sign-in."""
+def _require_tls_beyond_loopback(settings: Settings) -> None:
+    """Refuse to send passwords and readings over a network in the clear."""
+    host = settings.host
     try:
         loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         loopback = False
-    if not loopback:
+    if loopback:
+        return
+    if _tls(settings) is None or not settings.public_url:
         raise CannotListen(
-            f"The web server will not listen on {host}: this version has no sign-in and serves loopback only.",
-            hint="Leave `host` at 127.0.0.1; to look from elsewhere, forward the port over SSH.",
+            f"The web server will not listen on {host} without TLS: passwords would cross the network in the clear.",
+            hint="Set tls_certificate, tls_key and public_url; or leave host at 127.0.0.1 and put a reverse proxy before it.",
         )
+
+
+def _tls(settings: Settings) -> tuple[Path, Path] | None:
+    """The certificate and its key, which come together and fit each other; None without."""
+    certificate, key = settings.tls_certificate, settings.tls_key
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        raise CannotListen("tls_certificate and tls_key come together.", hint="Set both, or neither.")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+    except OSError as error:  # ssl.SSLError is one
+        raise CannotListen(
+            f"The certificate {certificate} with the key {key} cannot be used: {error}.",
+            hint="Both are PEM files, the certificate with its chain; the server's user must be able to read them.",
+        ) from None
+    return certificate, key
+
+
+def _proxied(settings: Settings) -> bool:
+    """Whether a reverse proxy on this machine tells who asks, and whether over HTTPS."""
+    return bool(settings.public_url) and settings.tls_certificate is None
+
+
+def _public_host(settings: Settings) -> tuple[str, ...]:
+    host = urlsplit(settings.public_url).hostname
+    return (host,) if host else ()
 
 
 def _socket_path(settings: Settings) -> Path:
@@ -305,6 +344,9 @@ def _socket_path(settings: Settings) -> Path:
     return Path(tempfile.gettempdir(), f"wattkeeper-{digest}.sock")
 
 
-def _url(people: socket.socket) -> str:
+def _url(people: socket.socket, settings: Settings) -> str:
+    if settings.public_url:
+        return settings.public_url
     host, port = people.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if settings.tls_certificate else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -51,11 +51,20 @@ class Settings(BaseSettings):
     )
     host: str = Field(
         default="127.0.0.1",
-        description="Address the web server listens on. Loopback only until sign-in exists.",
+        description="Address the web server listens on. Beyond loopback it needs `tls_certificate`, `tls_key` and `public_url`.",
     )
     port: int = Field(
         default=8645, ge=0, le=65535, description="TCP port of the web server; 0 takes a free one."
     )
+    public_url: str = Field(
+        default="",
+        pattern=r"^(https?://[A-Za-z0-9.\-]+(:\d+)?)?$",
+        description="The address people use, such as `https://meters.example.org`: with TLS of our own, or of a reverse proxy on this machine.",
+    )
+    tls_certificate: Path | None = Field(
+        default=None, description="File with the server's certificate and its chain (PEM)."
+    )
+    tls_key: Path | None = Field(default=None, description="File with the certificate's private key (PEM).")
     language: Literal["zh", "en"] = Field(
         default="zh", description="Language of pages and documents when the visitor has chosen none."
     )

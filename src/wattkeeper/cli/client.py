@@ -44,10 +44,12 @@ def ask(owner: Owner, method: str, path: str, **request: Any) -> httpx2.Response
         ServerSilent: it could not be reached.
 
     """
-    transport = httpx2.HTTPTransport(uds=str(owner.socket))
+    scheme = "https" if owner.tls else "http"
+    # The socket is the folder owner's alone (0600), so there is nobody whose name a certificate would have to prove.
+    transport = httpx2.HTTPTransport(uds=str(owner.socket), verify=not owner.tls)
     try:
         with httpx2.Client(
-            transport=transport, base_url="http://localhost", timeout=TIMEOUT_SECONDS
+            transport=transport, base_url=f"{scheme}://localhost", timeout=TIMEOUT_SECONDS
         ) as client:
             answer = client.request(method, f"/api/v1{path}", **request)
     except httpx2.TransportError as error:

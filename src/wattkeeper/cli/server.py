@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,14 +29,23 @@ def serve(data_dir: DataDir = None, port: Port = None) -> None:
 
     parts = Parts.open(settings)
     try:
-        _run(Server(parts))
+        first_password = parts.security.users.first_administrator(now=datetime.now(UTC))
+        _run(Server(parts), first_password)
     finally:
         parts.close()
 
 
-def _run(server: "Server") -> None:
+def _run(server: "Server", first_password: str | None) -> None:
     def ready(url: str) -> None:
         console.print(f"Wattkeeper is at [bold]{url}[/]  (Ctrl-C stops it)", soft_wrap=True)
+        if first_password is not None:
+            from wattkeeper.security.users import FIRST_LOGIN
+
+            console.print(
+                f"First sign-in: user [bold]{FIRST_LOGIN}[/], password [bold]{first_password}[/]. "
+                "It is shown this once, and you will be asked for one of your own.",
+                soft_wrap=True,
+            )
 
     uvloop.run(server.run(ready=ready))
 

@@ -31,6 +31,8 @@ class Owner:
     pid: int
     url: str | None
     socket: Path | None
+    tls: bool = False
+    """Whether it speaks TLS, on its socket too."""
 
 
 class FolderLock:
@@ -69,9 +71,9 @@ class FolderLock:
             raise _unusable(folder, error) from None
         return lock
 
-    def announce(self, *, url: str, socket: Path) -> None:
+    def announce(self, *, url: str, socket: Path, tls: bool = False) -> None:
         """Say where this process can be reached: by people at `url`, by the command line through `socket`."""
-        self._write({"pid": os.getpid(), "url": url, "socket": str(socket)})
+        self._write({"pid": os.getpid(), "url": url, "socket": str(socket), "tls": tls})
 
     def release(self) -> None:
         """Give the folder up."""
@@ -125,7 +127,12 @@ def _read(file: FileIO) -> Owner | None:
     except ValueError:
         return None
     socket = facts.get("socket")
-    return Owner(pid=facts["pid"], url=facts.get("url"), socket=Path(socket) if socket else None)
+    return Owner(
+        pid=facts["pid"],
+        url=facts.get("url"),
+        socket=Path(socket) if socket else None,
+        tls=facts.get("tls", False),
+    )
 
 
 def _in_use(folder: Path, owner: Owner | None) -> str:

@@ -26,6 +26,8 @@ SECURITY_HEADERS: Final = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
 }
+STRICT_TRANSPORT: Final = "max-age=31536000"
+"""Over HTTPS: a browser that was here never comes back in the clear."""
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -48,6 +50,8 @@ class Guard:
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
                 headers.setdefault("cache-control", "no-store")
+                if scope["scheme"] == "https":
+                    headers.setdefault("strict-transport-security", STRICT_TRANSPORT)
             await send(message)
 
         handler: ASGIApp = self._refusal(scope) or self._app

@@ -1,6 +1,7 @@
 """The HTTP server around the application: uvicorn, which ends the live streams before it waits for connections."""
 
 import socket
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
@@ -19,10 +20,23 @@ class ConsoleServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def build_server(application: FastAPI, *, host: str = "127.0.0.1", port: int = 8645) -> ConsoleServer:
-    """A server for `application`, not yet running: `await server.serve()` in the loop of the collector."""
+def build_server(
+    application: FastAPI,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8645,
+    tls: tuple[Path, Path] | None = None,
+    proxied: bool = False,
+) -> ConsoleServer:
+    """A server for `application`, not yet running: `await server.serve()` in the loop of the collector.
+
+    `tls` are the files of the certificate and its key. `proxied`: a reverse proxy on this machine is believed when it
+    says who asks (`X-Forwarded-For`) and whether over HTTPS; without one, nobody is.
+    """
+    certificate, key = tls or (None, None)
     config = uvicorn.Config(
         application, host=host, port=port, log_level="warning", access_log=False, server_header=False,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=5, ssl_certfile=certificate, ssl_keyfile=key, proxy_headers=proxied,
+        forwarded_allow_ips="127.0.0.1,::1",
     )  # fmt: skip
     return ConsoleServer(application, config)

@@ -1,7 +1,7 @@
 """What pages and the API need from the rooms below: handed in once, by the composition root."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from wattkeeper.readings.service import IntervalService
     from wattkeeper.readings.store import ReadingsStore
     from wattkeeper.security.service import SecurityService
+
+
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
 
 class CollectorLike(Protocol):
@@ -74,7 +77,7 @@ class Services:
     collector: CollectorLike | None = None
     version: str = "0.1.0"
     language: Literal["zh", "en"] = "zh"
-    trusted_hosts: tuple[str, ...] = field(default=("localhost", "127.0.0.1", "[::1]"))
+    trusted_hosts: tuple[str, ...] = LOOPBACK_NAMES
     clock: Callable[[], datetime] = utc_now
     scope: Scope = EVERYTHING
 
