@@ -20,6 +20,7 @@ from wattkeeper.web.console import (
     exchanges,
     imports,
     links,
+    meter,
     meters,
     overview,
     reference,
@@ -75,7 +76,7 @@ def create_application(services: Services) -> FastAPI:
     problems.install(application)
     application.mount("/static", assets)
     application.include_router(_api(), prefix="/api/v1")
-    for module in (sign_in, overview, meters, exchanges, links, billing, tariffs, imports, reference):
+    for module in (sign_in, overview, meters, meter, exchanges, links, billing, tariffs, imports, reference):
         application.include_router(module.router)
     application.include_router(live.router)
     application.openapi = described(application)  # type: ignore[method-assign]
