@@ -6,6 +6,8 @@ them after a merge. Intervals are not derived one by one: energy is the differen
 the ratio, which is what derivation makes of a gapless load record; `checked` holds a sample against the real derivation.
 """
 
+import contextlib
+import fcntl
 import os
 import shutil
 import time
@@ -113,12 +115,22 @@ def folder(estate: Estate) -> Path:
 def readings_of(estate: Estate) -> Path:
     """The folder of the readings store, built now if it is not there yet."""
     place = folder(estate) / "readings"
-    if not place.exists():
-        growing = place.with_name("readings.growing")
-        shutil.rmtree(growing, ignore_errors=True)
-        _build(estate, growing)
-        growing.rename(place)
+    with building(estate):
+        if not place.exists():
+            growing = place.with_name("readings.growing")
+            shutil.rmtree(growing, ignore_errors=True)
+            _build(estate, growing)
+            growing.rename(place)
     return place
+
+
+@contextlib.contextmanager
+def building(estate: Estate) -> Iterator[None]:
+    """Let no two processes build the same estate; the second waits and finds it built."""
+    folder(estate).mkdir(parents=True, exist_ok=True)
+    with (folder(estate) / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _build(estate: Estate, place: Path) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 import wattkeeper
 from pages_bills import account_kind, bill
-from pages_estate import KINDS, METERS_A_LINK, NOW, ZONE, Estate, folder, readings_of
+from pages_estate import KINDS, METERS_A_LINK, NOW, ZONE, Estate, building, folder, readings_of
 from wattkeeper.collection.models import ReadStatistic
 from wattkeeper.collection.repository import CollectionRepository
 from wattkeeper.collection.values import CollectorOptions
@@ -48,12 +48,13 @@ def ledger_of(estate: Estate) -> Path:
     """The file of the ledger database, built now if it is not there yet or the tables have changed."""
     place = folder(estate) / f"ledger-{_tables()}.sqlite"
     readings = readings_of(estate)
-    if not place.exists():
-        growing = place.with_suffix(".growing")
-        for old in folder(estate).glob("ledger-*"):
-            old.unlink()
-        _build(estate, readings, growing)
-        growing.rename(place)
+    with building(estate):
+        if not place.exists():
+            growing = place.with_suffix(".growing")
+            for old in folder(estate).glob("ledger-*"):
+                old.unlink()
+            _build(estate, readings, growing)
+            growing.rename(place)
     return place
 
 
