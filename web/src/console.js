@@ -35,6 +35,14 @@ document.addEventListener('keydown', event => {
   if (event.key === 'Escape') each('details.menu[open]', menu => { menu.open = false })
 })
 
+// A list is filtered in place: its files are those of the address as it is now.
+document.addEventListener('toggle', event => {
+  if (!event.target.open) return
+  const query = new URLSearchParams(location.search)
+  for (const name of ['after', 'lang']) query.delete(name)
+  each('a[data-follow]', link => { link.search = query }, event.target)
+}, true)
+
 // Pointing at an octet shows its field in the list beside it, and the reverse.
 for (const [kind, on] of [['mouseover', true], ['mouseout', false]]) {
   document.addEventListener(kind, event => {
@@ -118,9 +126,17 @@ async function startIslands() {
   if (document.querySelector('[data-monitor]')) (await import('./monitor.js')).start(listen)
 }
 
-document.addEventListener('htmx:after:swap', () => { ageAll(); startIslands() })
+// What scrolls sideways can be scrolled by keyboard too.
+const reachable = () => each('.wide', box => {
+  if (box.scrollWidth > box.clientWidth) box.tabIndex = 0
+  else box.removeAttribute('tabindex')
+})
+addEventListener('resize', reachable)
+
+document.addEventListener('htmx:after:swap', () => { ageAll(); reachable(); startIslands() })
 startTick()
 startReadings()
 startStates()
 startIslands()
 ageAll()
+reachable()

@@ -91,6 +91,14 @@ def with_query(request: Request, **changes: Any) -> str:
     return request.url.path + ("?" + urlencode(query) if query else "")
 
 
+def export_address(request: Request, ending: str, path: str | None = None) -> str:
+    """Where a page's table is fetched as a file, with its filter and sort; or that of `path`, which has none."""
+    if path is not None:
+        return f"{path}.{ending}"
+    whole = with_query(request, after=None)
+    return f"{request.url.path}.{ending}{whole.removeprefix(request.url.path)}"
+
+
 def wants_fragment(request: Request, target: str) -> bool:
     """Whether htmx asks for only the element of this id."""
     return (
@@ -119,6 +127,7 @@ def render(
         "zone": speech.zone.key,
         "theme": request.cookies.get("theme") if request.cookies.get("theme") in THEMES else "auto",
         "here": functools.partial(with_query, request),
+        "exported": functools.partial(export_address, request),
         "version": services_of(request).version,
         "now": services_of(request).clock(),
         **values,

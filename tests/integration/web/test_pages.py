@@ -136,7 +136,7 @@ def test_htmx_gets_the_fragment_it_asks_for(client):
 
 def test_the_list_of_meters_is_exported(client):
     lines = client.get("/meters.csv?search=00000000010").text.splitlines()
-    assert lines[0] == "\ufeff表号,计量点,台区,通道,状态,正向有功示数 (kWh),功率 (kW),最近读数"
+    assert lines[0] == "\ufeff表号,计量点,台区,通道,状态,正向有功示数 (kWh),功率 (kW),最近读数 (Asia/Shanghai)"
     assert len(lines) == 11
     assert lines[1].startswith("000000000100,1号楼101室,1号公变台区,北区集中,正常,")
 

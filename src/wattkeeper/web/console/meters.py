@@ -1,22 +1,20 @@
 """The list of meters; `meter` has the page of one."""
 
-import csv
-import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.responses import HTMLResponse, StreamingResponse
-from starlette.responses import Response
+from fastapi.responses import HTMLResponse
 
 from wattkeeper.registry.values import AreaNode
 from wattkeeper.security.rights import Right
 from wattkeeper.web.access import needs
 from wattkeeper.web.console.words import pager
-from wattkeeper.web.pages import language_of, render, services_of, with_query
+from wattkeeper.web.exports import PAGE, Column, Export, Table, exported, paged
+from wattkeeper.web.pages import language_of, render, services_of
 from wattkeeper.web.queries import meters
-from wattkeeper.web.queries.meters import MeterFilter
+from wattkeeper.web.queries.meters import MeterFilter, MeterLine
 from wattkeeper.web.queries.states import N_
 
 router = APIRouter(include_in_schema=False)
@@ -27,18 +25,20 @@ STATES: Final = {
     "unknown": N_("not asked yet"),
     "disabled": N_("disabled"),
 }
-EXPORT_PAGE: Final = 500
-EXPORT_HEAD: Final = (
-    N_("Address"),
-    N_("Metering point"),
-    N_("Area"),
-    N_("Link"),
-    N_("State"),
-    N_("Import register (kWh)"),
-    N_("Power (kW)"),
-    N_("Last reading"),
+EXPORT: Final[Table[MeterLine]] = Table(
+    "meters",
+    N_("Meters"),
+    (
+        Column(N_("Address"), lambda line: line.address),
+        Column(N_("Metering point"), lambda line: line.point),
+        Column(N_("Area"), lambda line: line.area),
+        Column(N_("Link"), lambda line: line.link),
+        Column(N_("State"), lambda line: line.state),
+        Column(N_("Import register"), lambda line: line.energy_kwh, "number", unit="kWh", decimals=2),
+        Column(N_("Power"), lambda line: line.power_kw, "number", unit="kW", decimals=3),
+        Column(N_("Last reading"), lambda line: line.read_at, "moment"),
+    ),
 )
-FORMULA_STARTS: Final = frozenset("=+-@\t\r")
 
 
 def asked_filter(
@@ -96,47 +96,16 @@ def meters_page(
         links=links,
         areas=areas,
         states=[(code, say.text(text)) for code, text in STATES.items()],
-        export=with_query(request, after=None).replace("/meters", "/meters.csv", 1),
     )
 
 
-@router.get("/meters.csv", dependencies=[needs(Right.METERS_VIEW)])
-def meters_export(request: Request, wanted: Asked) -> Response:
-    """Every meter of the filter as CSV, written a page at a time."""
+@exported(router, "/meters", needs(Right.METERS_VIEW))
+def meters_export(request: Request, wanted: Asked) -> Export[MeterLine]:
+    """Every meter of the filter."""
     services, say = services_of(request), language_of(request)
 
-    def rows() -> Iterator[str]:
-        yield "\ufeff" + csv_line(
-            say.text(name) for name in EXPORT_HEAD
-        )  # Excel takes UTF-8 only with this mark
-        after = None
-        while True:
-            found = meters.find(services, wanted, after=after, limit=EXPORT_PAGE)
-            for line in meters.lines(services, found, say):
-                read_at = say.moment(line.read_at, seconds=True) if line.read_at else ""
-                yield csv_line(
-                    (
-                        line.address,
-                        line.point,
-                        line.area,
-                        line.link,
-                        line.state,
-                        line.energy_kwh,
-                        line.power_kw,
-                        read_at,
-                    )
-                )
-            after = found.after
-            if after is None:
-                return
+    def page(after: str | None) -> tuple[list[MeterLine], str | None]:
+        found = meters.find(services, wanted, after=after, limit=PAGE)
+        return meters.lines(services, found, say), found.after
 
-    headers = {"content-disposition": 'attachment; filename="meters.csv"'}
-    return StreamingResponse(rows(), media_type="text/csv; charset=utf-8", headers=headers)
-
-
-def csv_line(cells: Iterable[object]) -> str:
-    """A line of CSV; a text that a spreadsheet would take for a formula is kept one."""
-    safe = [f"'{cell}" if isinstance(cell, str) and cell[:1] in FORMULA_STARTS else cell for cell in cells]
-    line = io.StringIO()
-    csv.writer(line).writerow("" if cell is None else cell for cell in safe)
-    return line.getvalue()
+    return Export(EXPORT, paged(page), say)
