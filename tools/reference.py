@@ -1,6 +1,6 @@
-"""Write the reference pages that the code itself knows: settings, command line, quantities.
+"""Write the reference pages that the code itself knows: settings, command line, quantities, roles.
 
-uv run python tools/reference.py           # write docs/reference/{settings,cli,quantities}.md
+uv run python tools/reference.py           # write docs/reference/{settings,cli,quantities,roles}.md
 uv run python tools/reference.py --check   # fail when they are not what the code says
 """
 
@@ -13,6 +13,7 @@ import typer.main
 
 from wattkeeper.cli.main import app
 from wattkeeper.readings.quantities import QUANTITIES
+from wattkeeper.security.rights import ROLE_RIGHTS, WHOLE, Right
 from wattkeeper.settings import Settings
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
@@ -43,6 +44,26 @@ def settings_page() -> str:
     for name, field in Settings.model_fields.items():
         default = f"`{field.default}`" if field.default not in ("", None) else "none"
         lines.append(f"| `{name}` | `WATTKEEPER_{name.upper()}` | {default} | {field.description} |")
+    return "\n".join([*lines, ""])
+
+
+def roles_page() -> str:
+    """What each role may do."""
+    lines = [
+        "# Roles and rights",
+        "",
+        WRITTEN,
+        "",
+        "A user has one role, and may be limited to sites and areas with all that hangs below. A limited user has the",
+        "rights of the role over what is theirs; those marked *whole* concern the whole installation and are then out of",
+        "reach. A token has some of its owner's rights, never `users.manage` or `tokens.own`.",
+        "",
+        f"| right | {' | '.join(role.value for role in ROLE_RIGHTS)} | whole |",
+        f"|---|{'---|' * len(ROLE_RIGHTS)}---|",
+    ]
+    for right in Right:
+        marks = " | ".join("yes" if right in rights else "" for rights in ROLE_RIGHTS.values())
+        lines.append(f"| `{right.value}` | {marks} | {'yes' if right in WHOLE else ''} |")
     return "\n".join([*lines, ""])
 
 
@@ -99,7 +120,12 @@ def quantities_page() -> str:
 def main() -> int:
     """Write the pages, or with `--check` compare them."""
     os.environ["COLUMNS"] = "200"
-    pages = {"settings.md": settings_page(), "cli.md": cli_page(), "quantities.md": quantities_page()}
+    pages = {
+        "settings.md": settings_page(),
+        "cli.md": cli_page(),
+        "quantities.md": quantities_page(),
+        "roles.md": roles_page(),
+    }
     stale = [name for name, text in pages.items() if not _same(FOLDER / name, text)]
     if "--check" in sys.argv:
         if stale:

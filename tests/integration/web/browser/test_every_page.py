@@ -3,11 +3,12 @@
 import pytest
 
 from wattkeeper.web.access import conditions, routes
+from wattkeeper.web.application import create_application
 
 PLACES = {"{meter_id}": "1", "{bill_id}": "1", "{account_id}": "1", "{code}": "north"}
 LOOKS = [
-    pytest.param("zh", "light", False, id="zh-light-desktop"),
-    pytest.param("en", "dark", True, id="en-dark-phone"),
+    pytest.param({"language": "zh", "theme": "light", "phone": False}, id="zh-light-desktop"),
+    pytest.param({"language": "en", "theme": "dark", "phone": True}, id="en-dark-phone"),
 ]
 SIDEWAYS = "document.scrollingElement.scrollWidth - document.documentElement.clientWidth"
 
@@ -26,13 +27,11 @@ def pages(app, town):
             yield path
 
 
-@pytest.mark.parametrize(("language", "theme", "phone"), LOOKS)
-def test_every_page_of_the_console_is_accessible_and_fits(
-    visit, browser, town, administrator, serious, language, theme, phone
-):
-    page = visit(administrator, language=language, theme=theme, phone=phone)
+@pytest.mark.parametrize("look", LOOKS)
+def test_every_page_of_the_console_is_accessible_and_fits(visit, town, administrator, serious, look):
+    page = visit(administrator, **look)
     troubles = {}
-    seen = list(pages(browser.app, town))
+    seen = list(pages(create_application(town.services()), town))
     assert len(seen) > 12
     for path in seen:
         page.goto(path)
