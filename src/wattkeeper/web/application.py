@@ -17,10 +17,12 @@ from wattkeeper.web.api.description import described
 from wattkeeper.web.assets import Assets
 from wattkeeper.web.console import (
     billing,
+    billing_files,
     exchanges,
     imports,
     links,
     meter,
+    meter_files,
     meters,
     overview,
     reference,
@@ -76,14 +78,27 @@ def create_application(services: Services) -> FastAPI:
     problems.install(application)
     application.mount("/static", assets)
     application.include_router(_api(), prefix="/api/v1")
-    for module in (sign_in, overview, meters, meter, exchanges, links, billing, tariffs, imports, reference):
+    for module in (
+        sign_in,
+        overview,
+        meters,
+        meter,
+        exchanges,
+        links,
+        billing,
+        billing_files,
+        meter_files,
+        tariffs,
+        imports,
+        reference,
+    ):
         application.include_router(module.router)
     application.include_router(live.router)
     application.openapi = described(application)  # type: ignore[method-assign]
     require_declared(application)
     # The last added stands first: the guard sees every request, and its headers are on every answer.
-    application.add_middleware(GZipMiddleware, minimum_size=COMPRESS_FROM_BYTES, compresslevel=5)
     application.add_middleware(Idempotency, services=services)
+    application.add_middleware(GZipMiddleware, minimum_size=COMPRESS_FROM_BYTES, compresslevel=5)
     application.add_middleware(Identity, services=services)
     application.add_middleware(Guard, trusted_hosts=services.trusted_hosts)
     return application

@@ -92,11 +92,9 @@ def with_query(request: Request, **changes: Any) -> str:
 
 
 def export_address(request: Request, ending: str, path: str | None = None) -> str:
-    """Where a page's table is fetched as a file, with its filter and sort; or that of `path`, which has none."""
-    if path is not None:
-        return f"{path}.{ending}"
-    whole = with_query(request, after=None)
-    return f"{request.url.path}.{ending}{whole.removeprefix(request.url.path)}"
+    """Where a table is fetched as a file: the page's, with its filter and sort, or that of an address of its own."""
+    path, mark, query = (path or with_query(request, after=None)).partition("?")
+    return f"{path}.{ending}{mark}{query}"
 
 
 def wants_fragment(request: Request, target: str) -> bool:

@@ -52,9 +52,9 @@ def xlsx_file(
     try:
         with tempfile.TemporaryDirectory(prefix="wattkeeper-export-") as scratch:
             path = Path(scratch) / "table.xlsx"
-            book = xlsxwriter.Workbook(path, {**_OPTIONS, "tmpdir": scratch})
-            _write(book, columns, rows, say, title=title, sheet_rows=sheet_rows)
-            book.close()
+            # It is closed on an error too: XlsxWriter keeps the rows in files of its own until then.
+            with xlsxwriter.Workbook(path, {**_OPTIONS, "tmpdir": scratch}) as book:
+                _write(book, columns, rows, say, title=title, sheet_rows=sheet_rows)
             with path.open("rb") as written:
                 while chunk := written.read(1 << 20):
                     file.write(chunk)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import HTMLResponse
@@ -11,11 +11,13 @@ from wattkeeper.registry.errors import NotFound
 from wattkeeper.security.rights import Right
 from wattkeeper.web.access import needs
 from wattkeeper.web.console.words import monitor_words
+from wattkeeper.web.exports import PAGE, Column, Export, Table, exported, paged
 from wattkeeper.web.language import Language
 from wattkeeper.web.pages import language_of, render, services_of
 from wattkeeper.web.queries import meters
-from wattkeeper.web.queries.links import Health, health_today, link_lines
-from wattkeeper.web.queries.meters import MeterFilter
+from wattkeeper.web.queries.links import Health, LinkLine, health_today, link_lines
+from wattkeeper.web.queries.meters import FoundMeters, MeterFilter
+from wattkeeper.web.queries.states import N_
 from wattkeeper.web.sayings import LINK_DOWN
 from wattkeeper.web.services import Services
 
@@ -45,12 +47,70 @@ def _monitor(services: Services, say: Language, *, link: str = "") -> dict[str, 
     }
 
 
+LINKS: Final[Table[LinkLine]] = Table(
+    "links",
+    N_("Links"),
+    (
+        Column(N_("Link"), lambda line: line.name),
+        Column(N_("Code"), lambda line: line.code),
+        Column(N_("Link address"), lambda line: line.url),
+        Column(N_("State"), lambda line: line.text),
+        Column(N_("Meters"), lambda line: line.meters, "number"),
+        Column(N_("Waiting"), lambda line: line.waiting, "number"),
+        Column(N_("Back-filling"), lambda line: line.backfilling, "number"),
+        Column(N_("Reads today"), lambda line: line.reads, "number"),
+        Column(N_("Success today"), lambda line: line.success, "percent"),
+        Column(N_("At the first attempt"), lambda line: line.first_time, "percent"),
+        Column(N_("No reply"), lambda line: line.no_reply, "number"),
+        Column(N_("Garbled"), lambda line: line.garbled, "number"),
+        Column(N_("Refused"), lambda line: line.refused, "number"),
+        Column(N_("Strays heard"), lambda line: line.strays, "number"),
+    ),
+)
+METERS: Final[Table[MeterHealth]] = Table(
+    "link-meters",
+    N_("Meters by success today"),
+    (
+        Column(N_("Address"), lambda line: line.address),
+        Column(N_("Metering point"), lambda line: line.point),
+        Column(N_("State"), lambda line: line.state),
+        Column(N_("Reads"), lambda line: line.reads, "number"),
+        Column(N_("Success"), lambda line: line.success, "percent"),
+        Column(N_("Last answer"), lambda line: line.read_at, "moment"),
+    ),
+)
+
+
 @router.get("/links", response_class=HTMLResponse)
 def links_page(request: Request) -> HTMLResponse:
     """Every link with its health, and the frames of all."""
     services, say = services_of(request), language_of(request)
     links = link_lines(services, say, request.app.state.figures(services).health)
     return render(request, "links.html", links=links, **_monitor(services, say))
+
+
+@exported(router, "/links")
+def links_export(request: Request) -> Export[LinkLine]:
+    """Every link with its health."""
+    services, say = services_of(request), language_of(request)
+    return Export(LINKS, link_lines(services, say, request.app.state.figures(services).health), say)
+
+
+@exported(router, "/links/{code}/meters")
+def link_meters_export(request: Request, code: Annotated[str, Path(max_length=64)]) -> Export[MeterHealth]:
+    """Every meter of a link, by address."""
+    services, say = services_of(request), language_of(request)
+    with services.database.read() as session:
+        link = services.registry(session).link_by_code(code)
+    if link is None:
+        raise NotFound("link", code)
+    health = health_today(services, say.zone, link_id=link.id)
+
+    def page(after: str | None) -> tuple[list[MeterHealth], str | None]:
+        found = meters.find(services, MeterFilter(link=code), after=after, limit=PAGE)
+        return _health_lines(services, say, found, health), found.after
+
+    return Export(METERS, paged(page), say)
 
 
 @router.get("/links/{code}", response_class=HTMLResponse)
@@ -76,6 +136,11 @@ def link_page(request: Request, code: Annotated[str, Path(max_length=64)]) -> HT
 def _meters(services: Services, say: Language, code: str, health: Health) -> list[MeterHealth]:
     """The link's meters, those that fail most first."""
     found = meters.find(services, MeterFilter(link=code), limit=METERS_SHOWN)
+    lines = _health_lines(services, say, found, health)
+    return sorted(lines, key=lambda line: (1.0 if line.success is None else line.success, line.address))
+
+
+def _health_lines(services: Services, say: Language, found: FoundMeters, health: Health) -> list[MeterHealth]:
     rates = {rate.meter_id: rate for rate in health.rates if rate.meter_id is not None}
     lines = []
     for line in meters.lines(services, found, say):
@@ -92,4 +157,4 @@ def _meters(services: Services, say: Language, code: str, health: Health) -> lis
                 read_at=state.last_success_at if state else line.read_at,
             )
         )
-    return sorted(lines, key=lambda line: (1.0 if line.success is None else line.success, line.address))
+    return lines

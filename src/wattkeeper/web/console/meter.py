@@ -68,6 +68,8 @@ class CurveView:
     later: str | None
     url: str
     before_url: str
+    file: str
+    """Where the curve is fetched as a file, by quarter hours whatever is drawn."""
     energy_kwh: Decimal | None
     before_kwh: Decimal | None
     peak_kw: Decimal | None
@@ -240,6 +242,7 @@ def _curve(
         later=str(last + DAY) if last < today else None,
         url=_curve_url(point_id, period, resolution),
         before_url=_curve_url(point_id, before, resolution),
+        file=f"/points/{point_id}/load-curve?{_period_query(period)}",
         energy_kwh=now.total_kwh,
         before_kwh=then.total_kwh if then else None,
         peak_kw=peak[0] if peak else None,
@@ -269,5 +272,9 @@ def _period(first: date, last: date, zone: ZoneInfo) -> TimeRange:
 
 
 def _curve_url(point_id: int, period: TimeRange, resolution: Resolution) -> str:
+    return f"/api/v1/points/{point_id}/load-curve?{_period_query(period)}&resolution={resolution}"
+
+
+def _period_query(period: TimeRange) -> str:
     assert period.end is not None
-    return f"/api/v1/points/{point_id}/load-curve?start={period.start:%Y-%m-%dT%H:%M:%SZ}&end={period.end:%Y-%m-%dT%H:%M:%SZ}&resolution={resolution}"
+    return f"start={period.start:%Y-%m-%dT%H:%M:%SZ}&end={period.end:%Y-%m-%dT%H:%M:%SZ}"
