@@ -52,7 +52,7 @@ class Running:
         return self.output.read_text(encoding="utf-8")
 
     def url(self, within: float = 60.0) -> str:
-        return self.wait_for(r"http://[\w.\[\]:]+:\d+", within)
+        return self.wait_for(r"https?://[\w.\[\]:]+:\d+", within)
 
     def wait_for(self, pattern: str, within: float) -> str:
         deadline = time.monotonic() + within
