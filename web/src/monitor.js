@@ -1,5 +1,7 @@
-// The bus monitor: frames as they pass, newest first, 200 rows, drawn once per batch.
+// The bus monitor: frames as they pass, newest first, 200 rows; drawn with each batch, or twice a second when many pass.
 const KEEP = 200
+const MANY = 10
+const DRAW_EVERY_MS = 500
 
 export function start(listen) {
   const panel = document.querySelector('[data-monitor]')
@@ -11,6 +13,8 @@ export function start(listen) {
   const count = panel.querySelector('[data-count]')
   const words = JSON.parse(panel.dataset.words)
   let held = []
+  let fresh = []
+  let drawing = 0
   let passed = 0
 
   const row = frame => {
@@ -35,7 +39,13 @@ export function start(listen) {
     const rows = document.createDocumentFragment()
     frames.slice(-KEEP).reverse().forEach(frame => rows.append(row(frame)))
     body.prepend(rows)
-    while (body.rows.length > KEEP) body.deleteRow(-1)
+    for (let over = body.childElementCount - KEEP; over > 0; over--) body.lastElementChild.remove()
+  }
+
+  const drawFresh = () => {
+    drawing = 0
+    if (fresh.length) { draw(fresh); fresh = [] }
+    tell()
   }
 
   const paused = () => pause.getAttribute('aria-pressed') === 'true'
@@ -46,7 +56,8 @@ export function start(listen) {
   pause.addEventListener('click', () => {
     pause.setAttribute('aria-pressed', !paused())
     pause.textContent = paused() ? words.resume : words.pause
-    if (!paused()) { draw(held); held = [] }
+    if (paused()) drawFresh()
+    else { draw(held); held = [] }
     tell()
   })
   filter.addEventListener('input', () => {
@@ -58,8 +69,11 @@ export function start(listen) {
     if (!mine.length) return
     passed += mine.length + skipped
     if (!body.dataset.filled) { body.replaceChildren(); body.dataset.filled = 'yes' }
-    if (paused()) held = held.concat(mine).slice(-KEEP)
-    else draw(mine)
-    tell()
+    if (paused()) { held = held.concat(mine).slice(-KEEP); tell(); return }
+    fresh = fresh.concat(mine).slice(-KEEP)
+    if (!drawing) {
+      if (mine.length > MANY) drawing = setTimeout(drawFresh, DRAW_EVERY_MS)
+      else drawFresh()
+    }
   })
 }
