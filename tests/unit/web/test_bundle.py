@@ -9,6 +9,8 @@ from wattkeeper.web.assets import DIST
 from wattkeeper.web.pages import TEMPLATES
 
 TABLER = Path(__file__).parents[3] / "web/node_modules/@tabler/core/dist/css/tabler.min.css"
+OURS = {"legend"}
+"""A class of app.css; Tabler's of the same name is left out on purpose, see build.mjs."""
 
 
 def styled(css: Path) -> set[str]:
@@ -31,7 +33,7 @@ def used() -> set[str]:
 
 @pytest.mark.skipif(not TABLER.is_file(), reason="the bundle was built elsewhere")
 def test_every_class_of_a_template_that_tabler_styles_is_in_the_bundle():
-    forgotten = (used() & styled(TABLER)) - styled(DIST / "tabler.min.css")
+    forgotten = (used() & styled(TABLER)) - styled(DIST / "tabler.min.css") - OURS
     assert not forgotten, "run `npm run build` in web/: a template uses what was not used before"
 
 
