@@ -35,11 +35,8 @@ class Inputs:
     readings: tuple[ReadingRow, ...]
 
     def rated(self) -> Rated:
-        """Lines and total; the parts' totals are added, each rounded by its own tariff."""
-        rated = [rate(p.tariff, p.uses, in_force=p.in_force, used_before=p.used_before) for p in self.parts]
-        lines = [line for part in rated for line in part.lines]
-        numbered = tuple(replace(line, position=number) for number, line in enumerate(lines, start=1))
-        return Rated(numbered, sum((part.total for part in rated), Decimal(0)))
+        """Lines and total."""
+        return rated(self.parts)
 
     @property
     def energy_kwh(self) -> Decimal:
@@ -70,6 +67,14 @@ class Inputs:
             parts=tuple(_part(part) for part in kept["parts"]),
             readings=tuple(_row(row) for row in kept["readings"]),
         )
+
+
+def rated(parts: Sequence[Part]) -> Rated:
+    """Lines and total of the stretches of a bill; their totals are added, each rounded by its own tariff."""
+    each = [rate(p.tariff, p.uses, in_force=p.in_force, used_before=p.used_before) for p in parts]
+    lines = [line for part in each for line in part.lines]
+    numbered = tuple(replace(line, position=number) for number, line in enumerate(lines, start=1))
+    return Rated(numbered, sum((part.total for part in each), Decimal(0)))
 
 
 def used_in(kept: Mapping[str, Any], cycle: TimeRange) -> Decimal:

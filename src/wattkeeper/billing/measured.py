@@ -3,8 +3,9 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +28,7 @@ _DOUBTED = IntervalStatus.BACKWARDS | IntervalStatus.IMPLAUSIBLE
 #: The longest grid: an interval that reaches into a stretch begins at most this much before it.
 _LONGEST = timedelta(hours=1)
 _HOUR = 3_600_000_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,37 @@ class PointMeter:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a stretch: for showing, never for billing. Gaps and doubted intervals are left out."""
+
+    kwh: Decimal
+    by_tou: tuple[tuple[str, Decimal], ...]
+    """The same by period of the day; empty where the tariff has no clock."""
+    covered: timedelta
+    wanted: timedelta
+    """The time that has an energy, and the time that should have one, both summed over the points."""
+    estimated: bool
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is missing."""
+        return self.covered == self.wanted
+
+
+@dataclass(frozen=True, slots=True)
+class _Point:
+    """A point's intervals in order of time, in microseconds and units of 0.0001 kWh."""
+
+    starts: np.ndarray
+    ends: np.ndarray
+    energy: np.ndarray
+    known: np.ndarray
+    status: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
 class _Taken:
-    """Intervals cut to a stretch, in microseconds and units of 0.0001 kWh, and how much of it is estimated."""
+    """Intervals with an energy, cut to a stretch, and how much of it is estimated."""
 
     starts: np.ndarray
     ends: np.ndarray
@@ -73,18 +104,27 @@ class Measurements:
         registers: Sequence[str],
     ) -> None:
         assert period.end is not None
+        self._store = store
         self._points = points
         self._meters = meters
         self._period = period
-        self._intervals = store.intervals(
+        self._quantities = sorted({TOTAL, *registers})
+        table = store.intervals(
             point_ids=sorted({point.point_id for point in points}),
             quantity=TOTAL,
             period=TimeRange(period.start - _LONGEST, period.end),
         )
-        self._readings = store.readings(
-            meter_ids=sorted({item.meter.meter_id for item in meters}),
-            quantities=sorted({TOTAL, *registers}),
-            period=TimeRange(period.start - NEAR, period.end + NEAR + timedelta(microseconds=1)),
+        self._intervals = {point.point_id: _of_point(table, point.point_id) for point in points}
+
+    @cached_property
+    def _readings(self) -> pa.Table:
+        """Registers around the period; asked for only where something rests on them."""
+        return self._store.readings(
+            meter_ids=sorted({item.meter.meter_id for item in self._meters}),
+            quantities=self._quantities,
+            period=TimeRange(
+                self._period.start - NEAR, self._period.closed_end + NEAR + timedelta(microseconds=1)
+            ),
         )
 
     def by_intervals(self, stretch: TimeRange, tariff: Tariff, calendar: Calendar, rules: Rules) -> Use:
@@ -108,16 +148,48 @@ class Measurements:
         return Use(
             period=stretch,
             kwh=Decimal(int(totals.sum())) / UNIT,
-            by_tou=()
-            if tou is None
-            else tuple(
-                (period.code, Decimal(int(units)) / UNIT)
-                for period, units in zip(tou.periods, totals, strict=True)
-            ),
+            by_tou=_by_tou(tou, totals),
             basis=Basis.INTERVALS,
             references=tuple(references),
             estimated=estimated_us > 0,
         )
+
+    def known(self, stretch: TimeRange, tariff: Tariff | None, calendar: Calendar) -> Known:
+        """What is known of a stretch, by the hours of a tariff where there is one."""
+        tou = None if tariff is None else tariff.version_at(stretch.start).tou
+        totals = np.zeros(1 if tou is None else len(tou.periods), dtype=np.int64)
+        wanted_us = covered_us = estimated_us = 0
+        for point, part in self._parts(stretch):
+            taken = self._cut_to(point, part)
+            totals += (
+                taken.energy.sum() if tariff is None else self._split(taken, part, tariff, tou, calendar)
+            )
+            wanted_us += part.duration // timedelta(microseconds=1)
+            covered_us += int((taken.ends - taken.starts).sum())
+            estimated_us += taken.estimated_us
+        return Known(
+            kwh=Decimal(int(totals.sum())) / UNIT,
+            by_tou=_by_tou(tou, totals),
+            covered=timedelta(microseconds=covered_us),
+            wanted=timedelta(microseconds=wanted_us),
+            estimated=estimated_us > 0,
+        )
+
+    def known_until(self, stretch: TimeRange) -> datetime | None:
+        """Up to when a stretch is known of every point without a gap; None when not even its beginning is."""
+        ends = [_first_gap(self._cut_to(point, part), part) for point, part in self._parts(stretch)]
+        until = min((end for end in ends if end is not None), default=stretch.closed_end)
+        return until if until > stretch.start and self._parts(stretch) else None
+
+    def last_known(self, stretch: TimeRange) -> datetime | None:
+        """Up to when something is known of every point, gaps before it or not; None when nothing is."""
+        latest: list[datetime] = []
+        for point, part in self._parts(stretch):
+            taken = self._cut_to(point, part)
+            if len(taken.ends):
+                end = _EPOCH + timedelta(microseconds=int(taken.ends.max()))
+                latest.append(end if end < part.closed_end else stretch.closed_end)
+        return min(latest, default=None)
 
     def by_registers(self, stretch: TimeRange, tariff: Tariff) -> Use | None:
         """The energy of a stretch from registers at its ends; None where one of them is not known."""
@@ -171,24 +243,27 @@ class Measurements:
 
     def _taken(self, point: AccountOfPoint, part: TimeRange) -> _Taken:
         """A point's intervals cut to a stretch; refuses gaps and doubted energy."""
-        assert part.end is not None
-        low, high = microseconds(part.start), microseconds(part.end)
-        table = self._intervals.filter(pc.equal(self._intervals["point_id"], point.point_id))
-        starts = table["start_at"].cast(pa.int64()).to_numpy()
-        ends = table["end_at"].cast(pa.int64()).to_numpy()
-        inside = (starts < high) & (ends > low)
-        known = inside & table["energy"].is_valid().to_numpy()
-        status = table["status"].to_numpy()
-        self._refuse_doubted(point, starts[inside & ~known & ((status & _DOUBTED.value) != 0)])
-        energy = _units(table["energy"])
-        cut_starts, cut_ends = np.maximum(starts, low)[known], np.minimum(ends, high)[known]
-        _refuse_gaps(point, part, cut_starts, cut_ends)
-        estimated = (status[known] & IntervalStatus.ESTIMATED.value) != 0
+        mine = self._intervals[point.point_id]
+        inside = (mine.starts < microseconds(part.closed_end)) & (mine.ends > microseconds(part.start))
+        doubted = inside & ~mine.known & ((mine.status & _DOUBTED.value) != 0)
+        self._refuse_doubted(point, mine.starts[doubted])
+        taken = self._cut_to(point, part)
+        _refuse_gaps(point, part, taken.starts, taken.ends)
+        return taken
+
+    def _cut_to(self, point: AccountOfPoint, part: TimeRange) -> _Taken:
+        """A point's intervals with an energy, cut to a stretch."""
+        mine = self._intervals[point.point_id]
+        low, high = microseconds(part.start), microseconds(part.closed_end)
+        there = (mine.starts < high) & (mine.ends > low) & mine.known
+        whole_starts, whole_ends = mine.starts[there], mine.ends[there]
+        starts, ends = np.maximum(whole_starts, low), np.minimum(whole_ends, high)
+        estimated = (mine.status[there] & IntervalStatus.ESTIMATED.value) != 0
         return _Taken(
-            starts=cut_starts,
-            ends=cut_ends,
-            energy=_cut(energy[known], starts[known], ends[known], cut_starts, cut_ends),
-            estimated_us=int((cut_ends - cut_starts)[estimated].sum()),
+            starts=starts,
+            ends=ends,
+            energy=_cut(mine.energy[there], whole_starts, whole_ends, starts, ends),
+            estimated_us=int((ends - starts)[estimated].sum()),
         )
 
     def _refuse_doubted(self, point: AccountOfPoint, starts: np.ndarray) -> None:
@@ -222,6 +297,38 @@ class Measurements:
             parts[rest] += total - counted
             return total >= counted
         return total == counted
+
+
+def _of_point(table: pa.Table, point_id: int) -> _Point:
+    mine = table.filter(pc.equal(table["point_id"], point_id))
+    return _Point(
+        starts=mine["start_at"].cast(pa.int64()).to_numpy(),
+        ends=mine["end_at"].cast(pa.int64()).to_numpy(),
+        energy=_units(mine["energy"]),
+        known=mine["energy"].is_valid().to_numpy(),
+        status=mine["status"].to_numpy(),
+    )
+
+
+def _by_tou(tou: Tou | None, totals: np.ndarray) -> tuple[tuple[str, Decimal], ...]:
+    if tou is None:
+        return ()
+    return tuple(
+        (period.code, Decimal(int(units)) / UNIT) for period, units in zip(tou.periods, totals, strict=True)
+    )
+
+
+def _first_gap(taken: _Taken, part: TimeRange) -> datetime | None:
+    """Where the first stretch without an energy begins; None when there is none."""
+    at = microseconds(part.start)
+    expected = np.concatenate(([at], taken.ends))[: len(taken.starts)]
+    late = np.flatnonzero(taken.starts > expected)
+    if len(late):
+        at = at if late[0] == 0 else int(taken.ends[late[0] - 1])
+    elif len(taken.ends):
+        at = int(taken.ends[-1])
+    gap = _EPOCH + timedelta(microseconds=at)
+    return gap if gap < part.closed_end else None
 
 
 def _units(energy: pa.ChunkedArray) -> np.ndarray:

@@ -75,9 +75,9 @@ class Preparation:
     ) -> Inputs:  # fmt: skip
         tariffs = [self._library.get(item.tariff_code) for item in assigned]
         for tariff in tariffs:
-            _refuse_currency(tariff, site)
+            refuse_currency(tariff, site)
         measured = Measurements(
-            self._store, points, self._meters(points, billed), billed, registers=_registers(tariffs)
+            self._store, points, self._meters(points, billed), billed, registers=registers_of(tariffs)
         )
         parts = tuple(
             self._part(account, item, tariff, measured, billed)
@@ -195,14 +195,20 @@ class Preparation:
             return {cycle.start: Decimal(0)}
         before = TimeRange(begin, first.start)
         bills = self._bills.live_bills(account.id, before)
-        if gaps := before.minus(*(TimeRange(bill.period_start, bill.period_end) for bill in bills)):
+        gaps = before.minus(*(TimeRange(bill.period_start, bill.period_end) for bill in bills))
+        unbilled = self._unbilled(account, gaps, begin)
+        counted = TimeRange(begin, cycle.end)
+        return {cycle.start: sum((used_in(bill.inputs, counted) for bill in bills), unbilled)}
+
+    def _unbilled(self, account: Account, gaps: Sequence[TimeRange], begin: datetime) -> Decimal:
+        """The energy that no bill tells [kWh]: none, because a bill does not skip any."""
+        if gaps:
             raise BillingRefused(
                 f"Account {account.code} is not billed for {gaps[0]}, and its tiers count from {begin:%Y-%m-%d} UTC.",
                 reason="earlier_unbilled",
                 hint="Bill the earlier period first, or let the tariff's assignment begin with this period.",
             )
-        counted = TimeRange(begin, cycle.end)
-        return {cycle.start: sum((used_in(bill.inputs, counted) for bill in bills), Decimal(0))}
+        return Decimal(0)
 
 
 def _draft(account_id: int, billed: TimeRange, inputs: Inputs) -> BillDraft:
@@ -216,13 +222,15 @@ def _draft(account_id: int, billed: TimeRange, inputs: Inputs) -> BillDraft:
     )  # fmt: skip
 
 
-def _registers(tariffs: Sequence[Tariff]) -> list[str]:
+def registers_of(tariffs: Sequence[Tariff]) -> list[str]:
+    """The registers of the meter that count the periods of these tariffs."""
     clocks = [version.tou for tariff in tariffs for version in tariff.versions if version.tou is not None]
     named = {period.register for tou in clocks for period in tou.periods}
     return sorted(register for register in named if register is not None and register != "rest")
 
 
-def _refuse_currency(tariff: Tariff, site: Site) -> None:
+def refuse_currency(tariff: Tariff, site: Site) -> None:
+    """Refuse a tariff in another currency than the site's."""
     if tariff.currency != site.currency:
         raise BillingRefused(
             f"The tariff {tariff.code} is in {tariff.currency}, but the site {site.name} in {site.currency}.",

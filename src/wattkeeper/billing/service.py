@@ -1,27 +1,32 @@
 """Billing's use cases. `now` always comes in; every method is one transaction and may run in a thread."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
+from wattkeeper.billing.accounts import Accounts
 from wattkeeper.billing.bill_run import BillRuns
+from wattkeeper.billing.books import Books
 from wattkeeper.billing.counter import Counter
 from wattkeeper.billing.errors import BillingRefused, BillNotCancellable, UnknownBill
 from wattkeeper.billing.kept import Inputs, reversed_line
 from wattkeeper.billing.ledger import Ledger
 from wattkeeper.billing.library import TariffLibrary
 from wattkeeper.billing.measured import Rules
-from wattkeeper.billing.models import AccountTariff, Bill
+from wattkeeper.billing.models import Bill
 from wattkeeper.billing.preparing import Preparation, Prepared
 from wattkeeper.billing.repository import BillingRepository
+from wattkeeper.billing.running import Running
 from wattkeeper.billing.tariff import Tariff
 from wattkeeper.billing.values import (
     AssignedTariff,
     Basis,
     BillDraft,
+    BillFilter,
     BillPage,
     BillRunView,
     BillState,
@@ -72,6 +77,8 @@ class BillingService:
         self._rules = Rules() if rules is None else rules
         self._runs = BillRuns(self, IntervalService(database, store) if intervals is None else intervals)
         self._counter = Counter(database)
+        self.books = Books(database)
+        self.accounts = Accounts(database, self._library)
 
     # tariffs
 
@@ -97,41 +104,13 @@ class BillingService:
 
         Refuses to change what has been billed, or to overlap a later assignment.
         """
-        tariff = self._library.get(tariff_code)
-        period = TimeRange(valid_from, valid_to)
-        with self.database.write() as session:
-            bills = BillingRepository(session)
-            account = Registry(session).get_account(account_id)
-            bills.lock(account_id)
-            if live := bills.live_bills(account_id, period):
-                raise BillingRefused(
-                    f"Account {account.code} has bill {live[0].number} within {period}.",
-                    reason="already_billed",
-                    hint="Cancel that bill first, or let the tariff begin after it.",
-                )
-            for taken in bills.assignments(account_id, period):
-                if taken.period.start >= period.start or taken.period.end is not None:
-                    raise BillingRefused(
-                        f"Account {account.code} has the tariff {taken.tariff_code} for {taken.period}.",
-                        reason="tariff_assigned",
-                        hint="Choose a period that does not overlap it.",
-                    )
-                bills.end_assignment(taken.id, period.start)
-            row = AccountTariff(
-                account_id=account_id, tariff_code=tariff.code, basis=basis.value, valid_from=period.start,
-                valid_to=period.end, recorded_at=now,
-            )  # fmt: skip
-            added = bills.add_assignment(row)
-            after = {"tariff": tariff.code, "from": period.start, "to": period.end, "basis": basis.value}
-            record(
-                session,
-                "tariff.assign",
-                now=now,
-                subject=("account", account_id),
-                name=account.code,
-                after=after,
-            )
-            return AssignedTariff(added.id, account_id, tariff.code, period, basis)
+        return self.accounts.assign_tariff(
+            account_id,
+            tariff_code=tariff_code,
+            period=TimeRange(valid_from, valid_to),
+            now=now,
+            basis=basis,
+        )
 
     def assign_where_none(self, tariff_code: str, *, valid_from: datetime, now: datetime) -> int:
         """Bill every account that never had a tariff by this one from an instant on; returns how many."""
@@ -230,10 +209,8 @@ class BillingService:
         after: int | None = None,
     ) -> BillPage:
         """A page of the bills within `scope`, newest first; `after` is the `next_after` of the page before."""
-        with self.database.read() as session:
-            return Views(session).page(
-                account_id=account_id, period=period, state=state, scope=scope, limit=limit, after=after
-            )
+        wanted = BillFilter(account_id=account_id, period=period, state=state)
+        return self.books.bills(wanted, scope=scope, limit=limit, after=after)
 
     # money
 
@@ -276,6 +253,20 @@ class BillingService:
             sites = [registry.get_site(registry.get_point(p.point_id).site_id) for p in points[:1]]
             known = sites or registry.sites()
             return known[0].currency if known else "CNY"
+
+    @contextmanager
+    def running(self, account_id: int, *, window: TimeRange) -> Iterator[Running]:
+        """What the account uses, and what that costs, in stretches of a window: what no bill says yet."""
+        with self.database.read() as session:
+            yield Running(
+                session,
+                self._store,
+                self._library,
+                self._calendars,
+                self._rules,
+                account_id=account_id,
+                window=window,
+            )
 
     # runs
 
