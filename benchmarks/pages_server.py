@@ -29,6 +29,7 @@ from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.links.traffic import Traffic
 from wattkeeper.protocols.dlt645.frames import Frame
 from wattkeeper.protocols.dlt645.values import encode_value
+from wattkeeper.monitoring.service import MonitoringService
 from wattkeeper.readings.service import IntervalService
 from wattkeeper.readings.store import ReadingsStore
 from wattkeeper.security.rights import Role
@@ -145,7 +146,8 @@ def serve(estate: Estate, place: Path) -> None:
     security = SecurityService(database)
     services = Services(
         database=database, store=store, hub=hub, billing=BillingService(database, store, intervals=intervals),
-        intervals=intervals, security=security, collector=StandInCollector(estate, database), clock=clock,
+        intervals=intervals, security=security, monitoring=MonitoringService(database, hub),
+        collector=StandInCollector(estate, database), clock=clock,
     )  # fmt: skip
     listening = socket.create_server(("127.0.0.1", 0))
     server = build_server(create_application(services), host="127.0.0.1", port=listening.getsockname()[1])

@@ -42,7 +42,7 @@ def settings_page() -> str:
         "|---|---|---|---|",
     ]
     for name, field in Settings.model_fields.items():
-        default = f"`{field.default}`" if field.default not in ("", None) else "none"
+        default = f"`{field.default}`" if field.default is not None and str(field.default) else "none"
         lines.append(f"| `{name}` | `WATTKEEPER_{name.upper()}` | {default} | {field.description} |")
     return "\n".join([*lines, ""])
 

@@ -28,8 +28,11 @@ from wattkeeper.collection.values import CollectorOptions
 from wattkeeper.kernel.database import Database
 from wattkeeper.kernel.errors import WattkeeperError
 from wattkeeper.kernel.feed import ChangeFeed
-from wattkeeper.kernel.hub import Hub
+from wattkeeper.kernel.hub import Hub, Subscription
 from wattkeeper.kernel.ownership import FolderLock
+from wattkeeper.monitoring.limits import Limits
+from wattkeeper.monitoring.service import TOPICS, MonitoringService
+from wattkeeper.monitoring.values import MailOptions
 from wattkeeper.readings.service import IntervalService
 from wattkeeper.readings.store import ReadingsStore
 from wattkeeper.registry.repository import Registry
@@ -45,6 +48,10 @@ DERIVE_SECONDS = 2.0
 """How long appended readings wait for their intervals."""
 SEAL_SECONDS = 2.0
 """How long what was written down in the audit waits for its place in the hash chain."""
+WATCH_SECONDS = 2.0
+"""How often what the collector said is judged."""
+NOTICE_SECONDS = 5.0
+"""How often the server looks for notices to send."""
 JOB_SECONDS = 1.0
 """How often the server looks for a bill run to work on."""
 UNIX_PATH_BYTES = 108
@@ -129,6 +136,7 @@ class Server:
         self.parts = parts
         self.hub = Hub()
         self.collector = _collector(parts, self.hub) if parts.settings.collect else None
+        self.monitoring = _monitoring(parts, self.hub, self.collector)
         self._stop = asyncio.Event()
         self._stopping = threading.Event()
 
@@ -171,6 +179,7 @@ class Server:
             billing=self.parts.billing,
             intervals=self.parts.intervals,
             security=self.parts.security,
+            monitoring=self.monitoring,
             collector=self.collector,
             version=__version__,
             language=settings.language,
@@ -183,13 +192,21 @@ class Server:
 
     @contextlib.asynccontextmanager
     async def _background(self) -> AsyncIterator[None]:
-        """Collection, derivation, bill runs and maintenance, running for as long as the block does."""
-        if self.collector is not None:
-            await self.collector.start()
+        """Collection, derivation, monitoring, bill runs and maintenance, running for as long as the block does."""
+        async with self.hub.subscribe(*TOPICS) as news:  # from before the first meter is read
+            if self.collector is not None:
+                await self.collector.start()
+            async with self._repeated(news):
+                yield
+
+    @contextlib.asynccontextmanager
+    async def _repeated(self, news: Subscription) -> AsyncIterator[None]:
         maintenance_seconds = self.parts.settings.maintenance_minutes * 60
         tasks = [
             asyncio.create_task(_repeat(self._derive, every=DERIVE_SECONDS), name="derive"),
             asyncio.create_task(_repeat(self._seal_audit, every=SEAL_SECONDS), name="seal"),
+            asyncio.create_task(_repeat(lambda: self._watch(news), every=WATCH_SECONDS), name="watch"),
+            asyncio.create_task(_repeat(self._send_notices, every=NOTICE_SECONDS), name="notices"),
             asyncio.create_task(_repeat(self._work_bill_runs, every=JOB_SECONDS), name="bill runs"),
             asyncio.create_task(_repeat(self._maintain, every=maintenance_seconds), name="maintain"),
         ]
@@ -208,6 +225,12 @@ class Server:
 
     def _seal_audit(self) -> None:
         self.parts.security.seal_audit(_now())
+
+    def _watch(self, news: Subscription) -> None:
+        self.monitoring.tick(_now(), news.drain())
+
+    def _send_notices(self) -> None:
+        self.monitoring.notices.deliver(_now())
 
     def _work_bill_runs(self) -> None:
         self.parts.billing.work_bill_run(
@@ -233,6 +256,22 @@ def _collector(parts: Parts, hub: Hub) -> Collector:
         zone=settings.zone,
     )
     return Collector(parts.database, parts.store, hub, options=options)
+
+
+def _monitoring(parts: Parts, hub: Hub, collector: Collector | None) -> MonitoringService:
+    settings = parts.settings
+    mail = MailOptions(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        security=settings.smtp_security,
+        user=settings.smtp_user,
+        password=settings.smtp_password.get_secret_value(),
+        sender=settings.smtp_from,
+        public_url=settings.public_url,
+        zone=settings.zone,
+    )
+    limits = Limits(frequency_band_hz=settings.frequency_band_hz)
+    return MonitoringService(parts.database, hub, collector=collector, limits=limits, mail=mail)
 
 
 async def _repeat(work: Callable[[], object], *, every: float) -> None:

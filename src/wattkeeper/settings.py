@@ -8,9 +8,9 @@ import os
 import tomllib
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -96,6 +96,30 @@ class Settings(BaseSettings):
         le=1440,
         description="Minutes between two runs of the readings store's maintenance (merge, sort, expire).",
     )
+    frequency_band_hz: Decimal = Field(
+        default=Decimal("0.2"),
+        gt=0,
+        le=5,
+        description="How far the grid's frequency may be from 50 Hz before an alarm, in Hz; 0.5 suits a small system (GB/T 15945).",
+    )
+    smtp_host: str = Field(
+        default="", description="Mail server that notices of alarms are handed to; empty: nobody is told."
+    )
+    smtp_port: int = Field(
+        default=587, ge=1, le=65535, description="Its port: most often 587 with `starttls`, 465 with `tls`."
+    )
+    smtp_security: Literal["none", "starttls", "tls"] = Field(
+        default="starttls",
+        description="How the way to it is protected: `starttls` (begun in the clear, then encrypted), `tls` (encrypted from the start), or `none`.",
+    )
+    smtp_user: str = Field(default="", description="User to sign in with at the mail server; empty: none.")
+    smtp_password: SecretStr = Field(
+        default=SecretStr(""),
+        description="Its password; best given as `WATTKEEPER_SMTP_PASSWORD`, not in the file.",
+    )
+    smtp_from: str = Field(
+        default="", description="Sender of notices, such as `alarms@example.org`; comes with `smtp_host`."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least severe log line that is written."
     )
@@ -115,6 +139,12 @@ class Settings(BaseSettings):
         """Options, then the environment, then the file."""
         file = TomlConfigSettingsSource(settings_cls, config_file())
         return init_settings, env_settings, file
+
+    @model_validator(mode="after")
+    def _sender_of_notices(self) -> Self:
+        if self.smtp_host and "@" not in self.smtp_from:
+            raise ValueError("smtp_host needs smtp_from, the sender's address, such as alarms@example.org")
+        return self
 
     @property
     def ledger(self) -> str:
@@ -168,11 +198,15 @@ def _sentence(error: ValidationError, path: Path) -> str:
     """What is wrong, setting by setting, with where it was said."""
     problems = []
     for item in error.errors():
-        name = str(item["loc"][0]) if item["loc"] else "settings"
+        if not item["loc"]:  # several settings do not go together; their values are nobody's business
+            problems.append(item["msg"].removeprefix("Value error, "))
+            continue
+        name = str(item["loc"][0])
         if item["type"] == "extra_forbidden":
             problems.append(f"{path}: there is no setting `{name}`")
             continue
         variable = f"WATTKEEPER_{name.upper()}"
         where = variable if variable in os.environ else str(path)
-        problems.append(f"`{name}` (from {where} or the command line) = {item['input']!r}: {item['msg']}")
+        value = "…" if name.endswith("password") else repr(item["input"])
+        problems.append(f"`{name}` (from {where} or the command line) = {value}: {item['msg']}")
     return "; ".join(problems) + "."

@@ -22,7 +22,7 @@ class Message(NamedTuple):
 
 
 class Subscription:
-    """The queue of one subscriber, bounded; read it on the event loop that subscribed."""
+    """The queue of one subscriber, bounded; wait for it on the event loop that subscribed."""
 
     def __init__(self, topics: frozenset[str], capacity: int) -> None:
         self.topics = topics
@@ -46,7 +46,7 @@ class Subscription:
         return [first, *self.drain()]
 
     def drain(self) -> list[Message]:
-        """All that is there right now, oldest first; may be empty."""
+        """All that is there right now, oldest first; may be empty. From any thread, where nobody waits with `get`."""
         with self._lock:
             messages = list(self._waiting)
             self._waiting.clear()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from wattkeeper.kernel.database import Database
     from wattkeeper.kernel.hub import Hub
     from wattkeeper.kernel.timerange import TimeRange
+    from wattkeeper.monitoring.service import MonitoringService
     from wattkeeper.readings.service import IntervalService
     from wattkeeper.readings.store import ReadingsStore
     from wattkeeper.security.service import SecurityService
@@ -74,6 +75,7 @@ class Services:
     billing: "BillingService"
     intervals: "IntervalService"
     security: "SecurityService"
+    monitoring: "MonitoringService"
     collector: CollectorLike | None = None
     version: str = "0.1.0"
     language: Literal["zh", "en"] = "zh"

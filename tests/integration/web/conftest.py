@@ -22,6 +22,7 @@ from wattkeeper.kernel.database import Database
 from wattkeeper.kernel.hub import Hub
 from wattkeeper.kernel.money import Money
 from wattkeeper.kernel.timerange import TimeRange
+from wattkeeper.monitoring.service import MonitoringService
 from wattkeeper.protocols.dlt645.frames import Frame
 from wattkeeper.protocols.dlt645.values import encode_value
 from wattkeeper.readings.schemas import EXCHANGE_SCHEMA, READING_SCHEMA, new_exchange_id
@@ -203,12 +204,13 @@ class Town:
         self._register()
         self._measure()
         self.collector = StandInCollector(self, self.hub)
+        self.monitoring = MonitoringService(self.database, self.hub, collector=self.collector)
 
     def services(self, *, collecting: bool = True) -> Services:
         """What the web room gets."""
         return Services(
             database=self.database, store=self.store, hub=self.hub, billing=self.billing, intervals=self.intervals,
-            security=self.security,
+            security=self.security, monitoring=self.monitoring,
             collector=self.collector if collecting else None, clock=lambda: self.now,
             trusted_hosts=("localhost", "127.0.0.1", "[::1]", "testserver"),
         )  # fmt: skip
@@ -418,8 +420,9 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     database = Database(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
     database.create_schema()
     with ReadingsStore.open(tmp_path / "readings") as store:
+        hub = Hub()
         services = Services(
-            database=database, store=store, hub=Hub(), billing=BillingService(database, store),
+            database=database, store=store, hub=hub, monitoring=MonitoringService(database, hub), billing=BillingService(database, store),
             intervals=IntervalService(database, store), security=SecurityService(database), trusted_hosts=("testserver",), clock=lambda: NOW,
         )  # fmt: skip
         with database.write() as session:
