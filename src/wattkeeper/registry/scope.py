@@ -93,6 +93,8 @@ class Scope:
 
 
 EVERYTHING = Scope()
+NOTHING = Scope(sites=frozenset({0}))
+"""No site has this id."""
 
 
 def at_and_below(area_ids: Collection[int]) -> Select[Any]:

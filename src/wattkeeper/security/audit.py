@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import ColumnElement, func, insert, select, text
 from sqlalchemy.orm import Session
 
 from wattkeeper.security.acting import Actor, current_actor
@@ -19,6 +19,8 @@ from wattkeeper.security.models import AuditEvent, AuditSeal
 from wattkeeper.security.values import AuditReport
 
 BATCH: Final = 1000
+LATE: Final = 10_000
+"""Numbers that may be given between an event's own and its commit, on PostgreSQL; a thorough search finds any."""
 GENESIS: Final = "0" * 64
 PROBLEMS_SHOWN: Final = 20
 _FIELDS: Final = (
@@ -63,15 +65,18 @@ def record(
     )
 
 
-def seal(session: Session, *, now: datetime) -> int:
-    """Chain the events that are not chained yet, at most a batch; returns how many."""
+def seal(session: Session, *, now: datetime, thorough: bool = True) -> int:
+    """Chain the events that are not chained yet, at most a batch; returns how many.
+
+    Without `thorough`, only events near the newest link are looked at, so that it costs the same at any length.
+    """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SEALER_LOCK})
     position, previous = _head(session)
     waiting = session.scalars(
         select(AuditEvent)
         .outerjoin(AuditSeal, AuditSeal.event_id == AuditEvent.id)
-        .where(AuditSeal.position.is_(None))
+        .where(AuditSeal.position.is_(None), *_near_the_end(thorough))
         .order_by(AuditEvent.id)
         .limit(BATCH)
     ).all()
@@ -87,7 +92,7 @@ def seal(session: Session, *, now: datetime) -> int:
 def verify(session: Session, *, expected: str | None = None) -> AuditReport:
     """Compute the whole chain again and compare; `expected` is a head (`position:hash`) noted earlier."""
     problems: list[str] = []
-    known, position, previous = expected is None, 0, GENESIS
+    known, position, previous = expected in {None, f"0:{GENESIS}"}, 0, GENESIS
     for seal_row, event in _links(session):
         if seal_row.position != position + 1:
             problems.append(f"Links {position + 1} to {seal_row.position - 1} of the chain are missing.")
@@ -114,6 +119,22 @@ def linked(previous: str, event: AuditEvent) -> str:
     content = {field: getattr(event, field) for field in _FIELDS} | {"at": event.at.isoformat()}
     canonical = json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(f"{previous}\n{canonical}".encode()).hexdigest()
+
+
+def any_unsealed(session: Session, *, thorough: bool = True) -> bool:
+    """Whether an event waits for its seal."""
+    waiting = (
+        select(AuditEvent.id)
+        .outerjoin(AuditSeal, AuditSeal.event_id == AuditEvent.id)
+        .where(AuditSeal.position.is_(None), *_near_the_end(thorough))
+        .limit(1)
+    )
+    return session.scalar(waiting) is not None
+
+
+def _near_the_end(thorough: bool) -> list[ColumnElement[bool]]:  # noqa: FBT001 (its one question)
+    newest = select(func.coalesce(func.max(AuditSeal.event_id), 0)).scalar_subquery()
+    return [] if thorough else [AuditEvent.id > newest - LATE]
 
 
 def oldest_unsealed_age(session: Session, *, now: datetime) -> timedelta:

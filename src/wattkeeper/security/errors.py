@@ -47,6 +47,10 @@ class UnknownUser(SecurityError):
     """There is no such user."""
 
 
+class UnknownSession(SecurityError):
+    """There is no such session, or it has ended."""
+
+
 class UnknownToken(SecurityError):
     """There is no such token."""
 

@@ -2,6 +2,7 @@
 
 import secrets
 import threading
+import unicodedata
 from typing import Final
 
 from argon2 import PasswordHasher
@@ -13,6 +14,8 @@ SHORTEST: Final = 10
 LONGEST: Final = 200
 AT_ONCE: Final = 2
 """Hashes computed at the same time: each takes 64 MiB and a core for some tens of milliseconds."""
+NAME_LENGTH: Final = 4
+"""A user name this long must not be part of the password; two letters are part of every other word."""
 _LETTERS: Final = "abcdefghjkmnpqrstuvwxyz23456789"
 _GROUPS, _GROUP = 4, 4
 _COMMON: Final = frozenset(
@@ -33,14 +36,14 @@ _turns = threading.BoundedSemaphore(AT_ONCE)
 def hashed(password: str) -> str:
     """The argon2id hash of a password, with its salt and parameters."""
     with _turns:
-        return _hasher.hash(password)
+        return _hasher.hash(_normal(password))
 
 
 def matches(password: str, kept: str) -> bool:
     """Whether a password is the one that was hashed."""
     with _turns:
         try:
-            return _hasher.verify(kept, password)
+            return _hasher.verify(kept, _normal(password))
         except (VerificationError, InvalidHashError):
             return False
 
@@ -57,8 +60,8 @@ def new_password() -> str:
 
 def check_new(password: str, *, login: str) -> None:
     """Refuse a password that is short, common, or made of the user's name (NIST SP 800-63B §5.1.1.2)."""
-    bare = password.casefold()
-    if len(password) < SHORTEST:
+    bare = _normal(password).casefold()
+    if len(_normal(password)) < SHORTEST:
         raise PasswordRefused(
             f"A password has {SHORTEST} characters or more.",
             reason="short",
@@ -70,5 +73,10 @@ def check_new(password: str, *, login: str) -> None:
         raise PasswordRefused(
             "This password is among the first that anyone tries.", reason="common", hint="Choose another one."
         )
-    if login.casefold() in bare:
+    if len(login) >= NAME_LENGTH and login.casefold() in bare:
         raise PasswordRefused("A password does not contain the user name.", reason="login")
+
+
+def _normal(password: str) -> str:
+    """One form for what looks the same, such as the full-width letters of a Chinese keyboard (SP 800-63B §5.1.1.2)."""
+    return unicodedata.normalize("NFKC", password)

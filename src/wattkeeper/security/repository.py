@@ -23,7 +23,9 @@ class SecurityRepository:
     def user(self, user_id: int, *, lock: bool = False) -> User | None:
         """A user by id."""
         wanted = select(User).where(User.id == user_id)
-        return self._session.scalar(wanted.with_for_update() if lock else wanted)
+        if lock:  # what was read before the lock is read again
+            wanted = wanted.with_for_update().execution_options(populate_existing=True)
+        return self._session.scalar(wanted)
 
     def user_by_login(self, login: str) -> User | None:
         """A user by name; logins are kept in lower case."""
@@ -40,6 +42,11 @@ class SecurityRepository:
             User.role == Role.ADMINISTRATOR, User.disabled_at.is_(None), ~limited
         )  # fmt: skip
         return self._session.scalar(wanted) or 0
+
+    def lock_administrators(self) -> None:
+        """Let no other transaction change an administrator until this one ends: two could each remove the other."""
+        wanted = select(User.id).where(User.role == Role.ADMINISTRATOR).order_by(User.id)
+        self._session.execute(wanted.with_for_update()).all()
 
     def add_user(self, user: User) -> User:
         """Keep a new user."""

@@ -20,19 +20,21 @@ class SecurityService:
         self.users = Users(database)
         self.sign_in = SignIn(database, throttle=throttle)
         self.tokens = Tokens(database)
+        self._sealed_before = False
 
     def seal_audit(self, now: datetime) -> int:
         """Chain what was written down since the last time; returns how many events."""
+        thorough = not self._sealed_before
         with self._database.read() as session:
-            if not audit.oldest_unsealed_age(session, now=now):
-                return 0  # most of the time there is nothing to do, and then nobody has to wait for a writer
+            waiting = audit.any_unsealed(session, thorough=thorough)
         sealed = 0
-        while True:
+        while waiting:  # most of the time there is nothing to do, and then nobody has to wait for a writer
             with self._database.write() as session:
-                batch = audit.seal(session, now=now)
+                batch = audit.seal(session, now=now, thorough=thorough)
             sealed += batch
-            if batch < audit.BATCH:
-                return sealed
+            waiting = batch == audit.BATCH
+        self._sealed_before = True
+        return sealed
 
     def verify_audit(self, *, expected: str | None = None) -> AuditReport:
         """Compute the audit's hash chain again and say where it is broken."""

@@ -3,16 +3,23 @@
 import functools
 import hashlib
 import secrets
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy.orm import Session
 
-from wattkeeper.kernel.database import Database
+from wattkeeper.kernel.database import Database, DatabaseBusy
 from wattkeeper.security import passwords
 from wattkeeper.security.acting import Actor, ActorKind
 from wattkeeper.security.audit import record
-from wattkeeper.security.errors import PasswordRefused, SignInRefused, SignInThrottled, UnknownUser
+from wattkeeper.security.errors import (
+    Forbidden,
+    PasswordRefused,
+    SignInRefused,
+    UnknownSession,
+    UnknownUser,
+)
 from wattkeeper.security.models import User, UserSession
 from wattkeeper.security.repository import SecurityRepository
 from wattkeeper.security.rights import rights_of
@@ -23,6 +30,7 @@ IDLE: Final = timedelta(hours=12)
 LONGEST: Final = timedelta(days=7)
 SEEN_EVERY: Final = timedelta(minutes=1)
 """How exactly it is kept when a session was used last; writing at every request would cost more than it tells."""
+LONGEST_LOGIN: Final = 64
 _AGENT_CHARACTERS: Final = 200
 
 
@@ -41,23 +49,18 @@ class SignIn:
             SignInRefused: user name and password do not belong together, or the user is disabled.
 
         """
-        login = login.strip().casefold()
-        try:
-            self._throttle.check(login, address)
-        except SignInThrottled:
-            self._note_refusal(login, address, "throttled", now)
-            raise
+        login = "".join(filter(str.isprintable, login.strip().casefold()))[:LONGEST_LOGIN]
+        self._throttle.attempt(login, address)
         with self._database.read() as session:
             user = SecurityRepository(session).user_by_login(login)
         fits = passwords.matches(password, user.password_hash if user else _nobody())
         if user is None or not fits or user.disabled_at is not None:
             self._throttle.failed(login, address)
             self._note_refusal(login, address, "disabled" if user and fits else "wrong", now)
-            raise SignInRefused(
-                "User name and password do not belong together.", hint="Check both; mind capital letters."
-            )
+            raise _refused()
+        begun = self._begin(user, password, address=address, agent=agent, now=now)
         self._throttle.succeeded(login, address)
-        return self._begin(user, password, address=address, agent=agent, now=now)
+        return begun
 
     def _begin(self, user: User, password: str, *, address: str, agent: str, now: datetime) -> SignedIn:
         secret = secrets.token_urlsafe(32)
@@ -65,14 +68,15 @@ class SignIn:
         stronger = passwords.hashed(password) if passwords.outdated(user.password_hash) else None
         with self._database.write() as session:
             repository = SecurityRepository(session)
+            there = repository.user(user.id, lock=True)
+            if there is None or there.disabled_at is not None or there.password_hash != user.password_hash:
+                raise _refused()  # disabled, or given another password, while this one was being checked
             kept = repository.add_session(
                 UserSession(
                     secret_hash=digest(secret), user_id=user.id, created_at=now, last_seen_at=now,
                     expires_at=expires, address=address, agent=agent[:_AGENT_CHARACTERS],
                 )
             )  # fmt: skip
-            there = repository.user(user.id)
-            assert there is not None
             there.last_sign_in_at = now
             there.password_hash = stronger or there.password_hash
             repository.forget_sessions(before=now)
@@ -83,7 +87,7 @@ class SignIn:
 
     def _note_refusal(self, login: str, address: str, why: str, now: datetime) -> None:
         with self._database.write() as session:
-            nobody = Actor(ActorKind.ANONYMOUS, login[:64], address=address)
+            nobody = Actor(ActorKind.ANONYMOUS, login, address=address)
             record(session, "session.refuse", now=now, after={"reason": why}, actor=nobody)
 
     def principal(self, secret: str, *, now: datetime) -> Principal | None:
@@ -96,7 +100,7 @@ class SignIn:
             kept, user = found
             principal = principal_of(session, user, session_id=kept.id)
         if now - kept.last_seen_at > SEEN_EVERY:
-            with self._database.write() as session:
+            with suppress(DatabaseBusy), self._database.write() as session:
                 SecurityRepository(session).touch_session(kept.id, now)
         return principal
 
@@ -116,27 +120,36 @@ class SignIn:
     def end_session(self, user_id: int, session_id: int, *, now: datetime) -> None:
         """End one of a user's sessions, wherever it is."""
         with self._database.write() as session:
-            if SecurityRepository(session).end_sessions(user_id, only=session_id):
-                record(
-                    session,
-                    "session.revoke",
-                    now=now,
-                    subject=("user", user_id),
-                    after={"session": session_id},
-                )
+            repository = SecurityRepository(session)
+            user = _found(repository.user(user_id))
+            if not repository.end_sessions(user_id, only=session_id):
+                raise UnknownSession(f"There is no session {session_id}.", hint="It may have ended already.")
+            ended = {"session": session_id}
+            record(
+                session, "session.revoke", now=now, subject=("user", user_id), name=user.login, after=ended
+            )
 
     def change_password(self, principal: Principal, *, present: str, new: str, now: datetime) -> None:
         """Change one's own password; all one's other sessions end.
 
         Raises:
             PasswordRefused: the present one is wrong (`wrong`), or the new one is no good.
+            SignInThrottled: the present one was wrong too often.
+            Forbidden: a token asks, or the command line.
 
         """
-        assert principal.user_id is not None
+        if principal.user_id is None or principal.session_id is None:
+            raise Forbidden("Only somebody who signed in with a password can change it.")
+        here = (
+            f"session {principal.session_id}"  # whoever took over a session guesses no more than at the door
+        )
+        self._throttle.attempt(principal.login, here)
         with self._database.read() as session:
             user = _found(SecurityRepository(session).user(principal.user_id))
         if not passwords.matches(present, user.password_hash):
+            self._throttle.failed(principal.login, here)
             raise PasswordRefused("That is not your present password.", reason="wrong")
+        self._throttle.succeeded(principal.login, here)
         if present == new:
             raise PasswordRefused(
                 "The new password is the present one.", reason="same", hint="Choose another one."
@@ -145,7 +158,9 @@ class SignIn:
         kept = passwords.hashed(new)
         with self._database.write() as session:
             repository = SecurityRepository(session)
-            there = _found(repository.user(principal.user_id))
+            there = _found(repository.user(principal.user_id, lock=True))
+            if there.password_hash != user.password_hash or there.disabled_at is not None:
+                raise PasswordRefused("That is no longer your present password.", reason="wrong")
             there.password_hash, there.must_change_password, there.password_changed_at = kept, False, now
             session.flush()
             repository.end_sessions(there.id, but=principal.session_id)
@@ -174,6 +189,12 @@ def principal_of(session: Session, user: User, *, session_id: int) -> Principal:
 def _nobody() -> str:
     """What a password is compared with when there is no such user, so that both take the same time."""
     return passwords.hashed(secrets.token_urlsafe(16))
+
+
+def _refused() -> SignInRefused:
+    return SignInRefused(
+        "User name and password do not belong together.", hint="Check both; mind capital letters."
+    )
 
 
 def digest(secret: str) -> str:

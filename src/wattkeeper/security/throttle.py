@@ -31,21 +31,31 @@ class SignInThrottle:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
         self._per_pair, self._per_login, self._per_address = per_pair, per_login, per_address
 
-    def check(self, login: str, address: str) -> None:
-        """Refuse before the password is looked at when there were too many failures."""
-        for item, keys in self._counted(login, address):
-            if not self._limiter.test(item, *keys):
-                reset = self._limiter.get_window_stats(item, *keys).reset_time
-                wait = max(1, math.ceil(reset - time.time()))
-                raise SignInThrottled(
-                    "There were too many failed sign-ins.",
-                    retry_after_s=wait,
-                    hint=f"Try again in {math.ceil(wait / 60)} min.",
-                )
+    def attempt(self, login: str, address: str) -> None:
+        """Refuse before the password is looked at when there were too many failures.
+
+        The attempt itself counts against the pair at once, so that many at the same moment are no more than a few one
+        after another; `succeeded` takes it back.
+        """
+        pair, *wider = self._counted(login, address)
+        for item, keys in wider:
+            self._refuse(item, keys, reached=not self._limiter.test(item, *keys))
+        item, keys = pair
+        self._refuse(item, keys, reached=not self._limiter.hit(item, *keys))
+
+    def _refuse(self, item: RateLimitItem, keys: tuple[str, ...], *, reached: bool) -> None:
+        if reached:
+            reset = self._limiter.get_window_stats(item, *keys).reset_time
+            wait = max(1, math.ceil(reset - time.time()))
+            raise SignInThrottled(
+                "There were too many failed sign-ins.",
+                retry_after_s=wait,
+                hint=f"Try again in {math.ceil(wait / 60)} min.",
+            )
 
     def failed(self, login: str, address: str) -> None:
-        """Count a failure."""
-        for item, keys in self._counted(login, address):
+        """Count a failure, which `attempt` has counted for the pair."""
+        for item, keys in self._counted(login, address)[1:]:
             self._limiter.hit(item, *keys)
 
     def succeeded(self, login: str, address: str) -> None:

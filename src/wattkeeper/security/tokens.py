@@ -2,19 +2,21 @@
 
 import secrets
 from collections.abc import Collection
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
-from wattkeeper.kernel.database import Database
+from wattkeeper.kernel.database import Database, DatabaseBusy
 from wattkeeper.security.acting import ActorKind
 from wattkeeper.security.audit import record
-from wattkeeper.security.errors import TokenRefused, UnknownToken, UserRefused
+from wattkeeper.security.errors import Forbidden, TokenRefused, UnknownToken, UserRefused
 from wattkeeper.security.models import ApiToken
 from wattkeeper.security.repository import SecurityRepository, token_view
 from wattkeeper.security.rights import Right, rights_of
 from wattkeeper.security.sign_in import SEEN_EVERY, digest
 from wattkeeper.security.values import Principal, TokenView
 
+LONGEST_NAME: Final = 100
 PREFIX: Final = "wk_"
 """Every token begins with it, so that scanners of leaked secrets can tell one."""
 LONGEST: Final = timedelta(days=366)
@@ -37,7 +39,10 @@ class Tokens:
             UserRefused: no name, no rights, rights that the owner lacks or no token may have, or no end within a year.
 
         """
-        assert owner.user_id is not None
+        if owner.user_id is None:
+            raise Forbidden(
+                "A token belongs to a user; the command line's is nobody's.", hint="Sign in first."
+            )
         _check(owner, name, rights, expires_at, now)
         secret = PREFIX + secrets.token_urlsafe(32)
         with self._database.write() as session:
@@ -60,7 +65,10 @@ class Tokens:
             if row.revoked_at is None:
                 row.revoked_at = now
                 session.flush()
-                record(session, "token.revoke", now=now, subject=("token", row.id), name=row.name)
+                whose = {"owner": row.user_id}
+                record(
+                    session, "token.revoke", now=now, subject=("token", row.id), name=row.name, before=whose
+                )
 
     def of(self, user_id: int | None = None) -> list[TokenView]:
         """The tokens of a user, or of everybody, newest first."""
@@ -84,7 +92,7 @@ class Tokens:
             token, user = found
             sites, areas = repository.scope(user.id)
         if token.last_used_at is None or now - token.last_used_at > SEEN_EVERY:
-            with self._database.write() as session:
+            with suppress(DatabaseBusy), self._database.write() as session:
                 SecurityRepository(session).touch_token(token.id, now)
         given = token_view(token, user.login).rights
         return Principal(
@@ -104,7 +112,7 @@ class Tokens:
 def _check(
     owner: Principal, name: str, rights: Collection[Right], expires_at: datetime, now: datetime
 ) -> None:
-    if not name.strip():
+    if not name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
         raise UserRefused("A token has a name that says what uses it.", reason="token_name")
     if not rights:
         raise UserRefused("A token needs at least one right.", reason="token_rights")

@@ -1,13 +1,16 @@
 """Users: added, changed, disabled, and given a new password, by an administrator."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from wattkeeper.kernel.database import Database
+from wattkeeper.kernel.database import Database, violates_constraint, violates_uniqueness
 from wattkeeper.security import passwords
 from wattkeeper.security.audit import record
 from wattkeeper.security.errors import UnknownUser, UserRefused
@@ -18,6 +21,7 @@ from wattkeeper.security.values import UserPage, UserView, UserWanted
 
 FIRST_LOGIN: Final = "admin"
 _LOGIN: Final = re.compile(r"[a-z0-9][a-z0-9._@+-]{1,63}")
+_EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s.]+(?:\.[^@\s.]+)*")
 
 
 class Users:
@@ -57,21 +61,25 @@ class Users:
             customer_id=wanted.customer_id, password_hash=passwords.hashed(chosen),
             must_change_password=password is None, created_at=now, password_changed_at=now,
         )  # fmt: skip
-        repository.add_user(user)
-        repository.set_scope(user.id, sites=wanted.sites, areas=wanted.areas)
+        with _references():
+            repository.add_user(user)
+            repository.set_scope(user.id, sites=wanted.sites, areas=wanted.areas)
         view = view_of(user, wanted.sites, wanted.areas)
         record(session, "user.create", now=now, subject=("user", user.id), name=login, after=view.as_json())
         return view, chosen
 
-    def change(self, user_id: int, wanted: UserWanted, *, now: datetime) -> UserView:
-        """Change a user's name, role, customer, sites and areas."""
+    def change(self, user_id: int, wanted: UserWanted, *, now: datetime, by: int | None = None) -> UserView:
+        """Change a user's name, role, customer, sites and areas; `by` is who asks, and may not take their own rights."""
         _check(wanted)
+        if user_id == by and (wanted.role is not Role.ADMINISTRATOR or wanted.sites or wanted.areas):
+            raise _oneself("Nobody takes the right to manage users from themselves.")
         with self._database.write() as session:
-            repository, user, before = self._found(session, user_id)
+            repository, user, before = self._locked(session, user_id)
             user.name, user.email = wanted.name.strip(), wanted.email or None
             user.role, user.customer_id = wanted.role, wanted.customer_id
-            session.flush()
-            repository.set_scope(user.id, sites=wanted.sites, areas=wanted.areas)
+            with _references():
+                session.flush()
+                repository.set_scope(user.id, sites=wanted.sites, areas=wanted.areas)
             _keep_an_administrator(repository)
             view = view_of(user, wanted.sites, wanted.areas)
             record(
@@ -80,10 +88,14 @@ class Users:
             )  # fmt: skip
             return view
 
-    def disable(self, user_id: int, *, disabled: bool, now: datetime) -> UserView:
-        """Keep a user from signing in, ending their sessions and with them their tokens' use; or let them in again."""
+    def disable(self, user_id: int, *, disabled: bool, now: datetime, by: int | None = None) -> UserView:
+        """Keep a user from signing in, ending their sessions and their tokens' use; or let them in again."""
+        if disabled and user_id == by:
+            raise _oneself("Nobody disables themselves.")
         with self._database.write() as session:
-            repository, user, before = self._found(session, user_id)
+            repository, user, before = self._locked(session, user_id)
+            if (user.disabled_at is not None) == disabled:
+                return before
             user.disabled_at = now if disabled else None
             session.flush()
             _keep_an_administrator(repository)
@@ -94,12 +106,15 @@ class Users:
             record(session, action, now=now, subject=("user", user.id), name=user.login)
             return view
 
-    def reset_password(self, user_id: int, *, now: datetime) -> str:
+    def reset_password(self, user_id: int, *, now: datetime, by: int | None = None) -> str:
         """Give a user a new random password, to be changed at the next sign-in; their sessions end."""
+        if user_id == by:
+            raise _oneself("Nobody resets their own password.", hint="Change it in your profile.")
+        password = passwords.new_password()
+        kept = passwords.hashed(password)
         with self._database.write() as session:
-            repository, user, _ = self._found(session, user_id)
-            password = passwords.new_password()
-            user.password_hash = passwords.hashed(password)
+            repository, user, _ = self._locked(session, user_id)
+            user.password_hash = kept
             user.must_change_password, user.password_changed_at = True, now
             session.flush()
             repository.end_sessions(user_id)
@@ -136,10 +151,18 @@ class Users:
         page = tuple(found[:limit])
         return UserPage(page, total, page[-1].login if len(found) > limit else None)
 
+    @classmethod
+    def _locked(cls, session: Session, user_id: int) -> tuple[SecurityRepository, User, UserView]:
+        """A user nobody else changes until this is done; nor the administrators, of whom one must be left."""
+        SecurityRepository(session).lock_administrators()
+        return cls._found(session, user_id, lock=True)
+
     @staticmethod
-    def _found(session: Session, user_id: int) -> tuple[SecurityRepository, User, UserView]:
+    def _found(
+        session: Session, user_id: int, *, lock: bool = False
+    ) -> tuple[SecurityRepository, User, UserView]:
         repository = SecurityRepository(session)
-        user = repository.user(user_id)
+        user = repository.user(user_id, lock=lock)
         if user is None:
             raise UnknownUser(f"There is no user {user_id}.", hint="Look it up in the list of users.")
         return repository, user, view_of(user, *repository.scope(user_id))
@@ -156,9 +179,30 @@ def _checked_login(login: str) -> str:
     return bare
 
 
+def _oneself(message: str, *, hint: str = "Ask another administrator.") -> UserRefused:
+    return UserRefused(message, reason="oneself", hint=hint)
+
+
+@contextmanager
+def _references() -> Iterator[None]:
+    """What the database refuses, as a sentence: a name that was taken meanwhile, a customer or an area that is none."""
+    try:
+        yield
+    except DBAPIError as error:
+        if violates_uniqueness(error):
+            raise UserRefused("Another user has this name already.", reason="taken") from error
+        if not violates_constraint(error):
+            raise
+        raise UserRefused(
+            "The customer, a site or an area of this user does not exist.", reason="reference"
+        ) from error
+
+
 def _check(wanted: UserWanted) -> None:
-    if not wanted.name.strip():
+    if not wanted.name.strip() or not wanted.name.isprintable():
         raise UserRefused("A user has a name.", reason="name")
+    if wanted.email and not _EMAIL.fullmatch(wanted.email):
+        raise UserRefused(f"{wanted.email!r} is not an e-mail address.", reason="email")
     if (wanted.role is Role.CUSTOMER) != (wanted.customer_id is not None):
         raise UserRefused(
             "A user of the role customer belongs to a customer, and no other does.", reason="customer"

@@ -5,7 +5,6 @@ A route that names none keeps the application from starting (`require_declared`)
 
 import getpass
 from collections.abc import Iterable, Iterator
-from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -14,6 +13,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from wattkeeper.registry.scope import Scope as NetworkScope
@@ -133,35 +133,41 @@ class Identity:
         server = scope.get("server")
         if server is not None and server[1] is None:  # a Unix socket, which only the folder's owner may open
             return local_administrator(getpass.getuser())
-        headers, now = Headers(scope=scope), self._services.clock()
-        authorization = headers.get("authorization", "")
-        if authorization.lower().startswith(BEARER):
-            secret = authorization[len(BEARER) :].strip()
-            return await run_in_threadpool(self._services.security.tokens.principal, secret, now=now)
-        session = session_secret(headers)
-        if not session or scope["path"].startswith("/static/"):
+        if scope["path"].startswith("/static/"):
             return None
-        return await run_in_threadpool(self._services.security.sign_in.principal, session, now=now)
+        return await run_in_threadpool(presented, scope, self._services)
 
 
-def session_secret(headers: Headers) -> str | None:
-    """The secret of the session's cookie."""
-    try:
-        cookies = SimpleCookie(headers.get("cookie", ""))
-    except CookieError:
-        return None
-    found = cookies.get(SECURE_COOKIE) or cookies.get(COOKIE)
-    return found.value if found else None
+def presented(scope: Scope, services: Services) -> Principal | None:
+    """Who holds the token or the session's cookie that a request carries.
+
+    Raises:
+        TokenRefused: there is a token, and it is no good.
+
+    """
+    headers, now = Headers(scope=scope), services.clock()
+    authorization = headers.get("authorization", "")
+    if authorization.lower().startswith(BEARER):
+        return services.security.tokens.principal(authorization[len(BEARER) :].strip(), now=now)
+    session = cookie_parser(headers.get("cookie", "")).get(cookie_name(scope["scheme"]))
+    return services.security.sign_in.principal(session, now=now) if session else None
+
+
+def cookie_name(scheme: str) -> str:
+    """The session's cookie: over HTTPS only the one that no sibling domain can have set."""
+    return SECURE_COOKIE if scheme == "https" else COOKIE
 
 
 async def still_welcome(request: Request) -> bool:
-    """Whether the session behind a long answer still stands; tokens and the command line's socket ask anew."""
-    secret = session_secret(request.headers)
-    services: Services = request.app.state.services
-    if principal_of(request).session_id is None or secret is None:
+    """Whether who gets a long answer could still ask for it: signed in, and with the same rights and areas."""
+    began = principal_of(request)
+    if began.kind is ActorKind.LOCAL:
         return True
-    now = services.clock()
-    return await run_in_threadpool(services.security.sign_in.principal, secret, now=now) is not None
+    try:
+        now = await run_in_threadpool(presented, request.scope, request.app.state.services)
+    except TokenRefused:
+        return False
+    return now is not None and (now.rights, now.sites, now.areas) == (began.rights, began.sites, began.areas)
 
 
 def conditions(route: RouteContext) -> list[Needs | Anybody]:

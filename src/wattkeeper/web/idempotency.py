@@ -7,6 +7,7 @@ request is still at work, or never came to an end, is refused too (409).
 import hashlib
 from typing import Final
 
+from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
@@ -14,14 +15,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wattkeeper.kernel.idempotency import IdempotentRequests, KeptAnswer
 from wattkeeper.web.guard import SAFE_METHODS
-from wattkeeper.web.problems import problem_response
+from wattkeeper.web.problems import MEDIA_TYPE, problem_response
 from wattkeeper.web.services import Services
 
 API: Final = "/api/v1/"
 SHORTEST, LONGEST = 8, 100
 LARGEST_BYTES: Final = 1_000_000
 """Larger bodies (an import's file) are not compared by a key: their operations are harmless to repeat."""
+CLIENT_ERROR: Final = 400
 SERVER_ERROR: Final = 500
+MARK: Final = "wattkeeper.kept_answer"
+"""Where in a request's scope its answer is recorded."""
 
 
 class Idempotency:
@@ -56,7 +60,8 @@ class Idempotency:
             refusal = problem_response(413, "too-large", "A request with an Idempotency-Key is at most 1 MB.")
             await refusal(scope, receive, send)
             return
-        await self._once(scope, send, body, sender=f"{principal.kind}:{principal.login}", key=key)
+        sender = ":".join((principal.kind, principal.login, principal.token_name or ""))
+        await self._once(scope, send, body, sender=sender, key=key)
 
     async def _once(self, scope: Scope, send: Send, body: bytes, *, sender: str, key: str) -> None:
         said = _fingerprint(scope, body)
@@ -66,16 +71,29 @@ class Idempotency:
             await _repeated(known, said)(scope, _again(body), send)
             return
         answer = _Recorded(send)
+        scope[MARK] = answer
         try:
             await self._app(scope, _again(body), answer.send)
         finally:
             if answer.status and answer.status < SERVER_ERROR:
+                status, media_type, kept = answer.to_keep()
                 await run_in_threadpool(
-                    self._kept.answered, sender=sender, key=key, status=answer.status,
-                    media_type=answer.media_type, body=bytes(answer.body).decode("utf-8", "replace"),
-                )  # fmt: skip
+                    self._kept.answered,
+                    sender=sender,
+                    key=key,
+                    status=status,
+                    media_type=media_type,
+                    body=kept,
+                )
             elif answer.status:  # an error of ours rolled back what it had begun
                 await run_in_threadpool(self._kept.release, sender=sender, key=key)
+
+
+def keep_no_secret(request: Request) -> None:
+    """Say that the answer to this request holds a secret, which is kept nowhere."""
+    answer: _Recorded | None = request.scope.get(MARK)
+    if answer is not None:
+        answer.secret = True
 
 
 class _Recorded:
@@ -86,6 +104,19 @@ class _Recorded:
         self.status = 0
         self.media_type = ""
         self.body = bytearray()
+        self.secret = False
+
+    def to_keep(self) -> tuple[int, str, str]:
+        """What a repeat is answered: the same, or that it was done, where the answer holds a secret."""
+        if self.secret and self.status < CLIENT_ERROR:
+            done = problem_response(
+                409,
+                "done-already",
+                "This was done before, and what it answered is shown only once.",
+                hint="If that answer was lost, do it anew with another key.",
+            )
+            return 409, MEDIA_TYPE, bytes(done.body).decode()
+        return self.status, self.media_type, bytes(self.body).decode("utf-8", "replace")
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":

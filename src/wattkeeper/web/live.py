@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final, TypeVar
@@ -15,6 +15,7 @@ from fastapi.responses import StreamingResponse
 from wattkeeper.collection.values import LinkStatus, LiveReading, MeterState
 from wattkeeper.kernel.hub import Hub
 from wattkeeper.links.traffic import Traffic
+from wattkeeper.registry.scope import NOTHING
 from wattkeeper.security.rights import Right
 from wattkeeper.web.access import needs, principal_of, still_welcome
 from wattkeeper.web.language import Language
@@ -191,7 +192,12 @@ async def events(request: Request, topics: str = "tick") -> StreamingResponse:
     """Server-sent events of the wanted topics: `tick`, `meter:<id>`, `traffic:<link code>`, `traffic:` for every link."""
     wants = frozenset(topics.split(",")[:TOPICS_MAX])
     say = await run_in_threadpool(language_of, request)
-    if not principal_of(request).may(Right.LINKS_VIEW):
+    services, principal = services_of(request), principal_of(request)
+    if not principal.may(
+        Right.METERS_VIEW
+    ):  # a customer, whose page keeps the stream of the console's frame open
+        services = replace(services, scope=NOTHING)
+    if not principal.may(Right.LINKS_VIEW):
         wants = frozenset(want for want in wants if not want.startswith("traffic:"))
-    stream = _stream(services_of(request), request.app.state.live, wants, say, lambda: still_welcome(request))
+    stream = _stream(services, request.app.state.live, wants, say, lambda: still_welcome(request))
     return StreamingResponse(stream, media_type="text/event-stream", headers={"x-accel-buffering": "no"})

@@ -17,6 +17,7 @@ from wattkeeper.web.access import (
     SECURE_COOKIE,
     anybody,
     client_address,
+    cookie_name,
     needs,
     principal_of,
     principal_or_none,
@@ -67,7 +68,7 @@ def sign_in(
     answer = RedirectResponse(goal, status_code=303)
     secure = request.url.scheme == "https"
     answer.set_cookie(
-        SECURE_COOKIE if secure else COOKIE,
+        cookie_name(request.url.scheme),
         signed_in.secret,
         max_age=int(LONGEST.total_seconds()),
         httponly=True,
