@@ -6,14 +6,14 @@ from datetime import datetime
 from decimal import Decimal
 
 from sqlalchemy import Select, func, insert, literal, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
+from wattkeeper.billing.lists import standing_bill
 from wattkeeper.billing.models import AccountTariff, Bill, BillLine, BillRunException, Payment
 from wattkeeper.billing.values import AssignedTariff, Basis, Line, RunException
 from wattkeeper.kernel.jobs import Job, JobState
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.registry.models import Account
-from wattkeeper.registry.scope import Scope
 
 
 class BillingRepository:
@@ -79,9 +79,13 @@ class BillingRepository:
             wanted = wanted if period.end is None else wanted.where(Bill.period_start < period.end)
         return list(self._session.scalars(wanted))
 
-    def live_in_order(self, account_id: int) -> list[tuple[int, Decimal]]:
-        """(id, total) of an account's live bills, in the order payments settle them."""
-        wanted = _live().with_only_columns(Bill.id, Bill.total).where(Bill.account_id == account_id)
+    def live_in_order(self, account_id: int) -> list[tuple[Decimal, datetime]]:
+        """An account's live bills in the order payments settle them: what each comes to, and since when it is due.
+
+        A bill without a day to pay by is due from the moment it is issued.
+        """
+        due = func.coalesce(Bill.due_at, Bill.issued_at)
+        wanted = _live().with_only_columns(Bill.total, due).where(Bill.account_id == account_id)
         return [(row[0], row[1]) for row in self._session.execute(wanted.order_by(Bill.issued_at, Bill.id))]
 
     def newest_bill_id(self, account_id: int) -> int:
@@ -127,22 +131,6 @@ class BillingRepository:
         )
         return [_line(row) for row in rows]
 
-    def bill_page(
-        self, *, account_id: int | None, period: TimeRange | None, scope: Scope, after: int | None, limit: int
-    ) -> list[Bill]:
-        """Bills and cancellations of the accounts within `scope`, newest first, before the id `after`."""
-        wanted = select(Bill).order_by(Bill.id.desc()).limit(limit)
-        if account_id is not None:
-            wanted = wanted.where(Bill.account_id == account_id)
-        if not scope.everything:
-            wanted = wanted.where(Bill.account_id.in_(select(Account.id).where(scope.has_account())))
-        if after is not None:
-            wanted = wanted.where(Bill.id < after)
-        if period is not None:
-            wanted = wanted.where(Bill.period_end > period.start)
-            wanted = wanted if period.end is None else wanted.where(Bill.period_start < period.end)
-        return list(self._session.scalars(wanted))
-
     # payments
     def payment_by_key(self, key: str) -> Payment | None:
         """The payment recorded under an idempotency key."""
@@ -153,6 +141,10 @@ class BillingRepository:
         self._session.add(payment)
         self._session.flush()
         return payment
+
+    def payment(self, payment_id: int) -> Payment | None:
+        """A payment by its id."""
+        return self._session.get(Payment, payment_id)
 
     def payments(self, account_id: int) -> list[Payment]:
         """An account's payments, oldest first."""
@@ -206,9 +198,7 @@ class BillingRepository:
 
 
 def _live() -> Select[Bill]:
-    cancellation = aliased(Bill)
-    cancelled = select(cancellation.id).where(cancellation.cancels_id == Bill.id).exists()
-    return select(Bill).where(Bill.cancels_id.is_(None), ~cancelled)
+    return select(Bill).where(*standing_bill())
 
 
 def _line_row(bill_id: int, line: Line) -> dict[str, object]:

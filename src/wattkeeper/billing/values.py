@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from wattkeeper.kernel.money import Money
 from wattkeeper.kernel.timerange import TimeRange
+from wattkeeper.registry.models import AccountKind
 
 
 class Basis(StrEnum):
@@ -170,6 +171,7 @@ class BillSummary:
     account_name: str
     period: TimeRange
     issued_at: datetime
+    due_at: datetime | None
     energy_kwh: Decimal
     total: Money
     state: BillState
@@ -182,6 +184,121 @@ class BillPage:
 
     items: tuple[BillSummary, ...]
     next_after: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BillFilter:
+    """What a list of bills is narrowed to; `search` is a part of the number, or of the account's code or name."""
+
+    search: str = ""
+    state: BillState | None = None
+    period: TimeRange | None = None
+    """Bills whose period shares an instant with this one."""
+    estimated: bool = False
+    account_id: int | None = None
+    customer_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountFilter:
+    """What a list of accounts is narrowed to; `search` is a part of the code, the name or the customer's name."""
+
+    search: str = ""
+    kind: AccountKind | None = None
+    owing: bool = False
+    without_tariff: bool = False
+    """Only open accounts that have no tariff now."""
+    unbilled: TimeRange | None = None
+    """Only accounts that were open all that month and lack its bill."""
+    customer_id: int | None = None
+    sort: Literal["code", "name", "balance"] = "code"
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRow:
+    """One row of a list of accounts: who pays, by which tariff now, and what is owed (negative: a credit)."""
+
+    id: int
+    code: str
+    name: str
+    kind: AccountKind
+    address: str | None
+    customer_id: int
+    customer_name: str
+    opened_at: datetime
+    closed_at: datetime | None
+    tariff_code: str | None
+    balance: Money
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPage:
+    """A page of accounts; `after` asks for the next one and is None on the last."""
+
+    rows: tuple[AccountRow, ...]
+    total: int
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentFilter:
+    """What a list of payments is narrowed to; `search` is a part of the receipt, or of the account's code or name."""
+
+    search: str = ""
+    cashier: str = ""
+    method: PaymentMethod | None = None
+    period: TimeRange | None = None
+    account_id: int | None = None
+    customer_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentRow:
+    """One row of a list of payments."""
+
+    id: int
+    receipt: str
+    account_id: int
+    account_code: str
+    account_name: str
+    amount: Money
+    method: PaymentMethod
+    received_at: datetime
+    cashier: str
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentPage:
+    """A page of payments, newest first, and what all that fit the filter come to, by currency."""
+
+    rows: tuple[PaymentRow, ...]
+    total: int
+    sums: tuple[Money, ...]
+    next_after: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ageing:
+    """What an account owes, by how long it has been due; `credit` is what was paid beyond its bills."""
+
+    not_due: Money
+    days_30: Money
+    """Due for up to 30 days."""
+    days_60: Money
+    """Due for 31 to 60 days."""
+    older: Money
+    credit: Money
+
+
+@dataclass(frozen=True, slots=True)
+class AssignmentPreview:
+    """What a new tariff from an instant on would change; `ends` is the assignment that it ends there."""
+
+    account_id: int
+    tariff_code: str
+    valid_from: datetime
+    ends: AssignedTariff | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,11 @@ class Periods:
         self._session = session
         self._scope = scope
 
+    @property
+    def session(self) -> Session:
+        """The transaction it works in."""
+        return self._session
+
     def installations(
         self,
         point_ids: Collection[int] | None = None,
@@ -103,6 +108,22 @@ class Periods:
     def points_of_account(self, account_id: int, period: TimeRange | None = None) -> list[AccountOfPoint]:
         """What an account pays for, in order of time; periods are whole."""
         return self._assignments(AccountPoint.account_id == account_id, period)
+
+    def currencies_of_accounts(self, account_ids: Collection[int]) -> dict[int, str]:
+        """The currency of the site of each account's first point; accounts without a point are left out."""
+        wanted: _AnySelect = (
+            select(AccountPoint.account_id, Site.currency)
+            .join(MeteringPoint, MeteringPoint.id == AccountPoint.point_id)
+            .join(Site, Site.id == MeteringPoint.site_id)
+            .order_by(AccountPoint.valid_from.desc(), MeteringPoint.code.desc())
+        )
+        rows = self._in_chunks(wanted, AccountPoint.account_id, account_ids)
+        return {row[0]: row[1] for row in rows}  # the first point comes last and stays
+
+    def accounts_of_customer(self, customer_id: int) -> list[Account]:
+        """A customer's accounts within the scope, by code."""
+        wanted = select(Account).where(Account.customer_id == customer_id, self._scope.has_account())
+        return list(self._session.scalars(wanted.order_by(Account.code)))
 
     def _assignments(self, whose: ColumnElement[bool], period: TimeRange | None) -> list[AccountOfPoint]:
         wanted = (

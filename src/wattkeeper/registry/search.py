@@ -1,19 +1,14 @@
-"""The registry's SQL for the list of meters: search, sort and pages that stay quick at any depth.
+"""The registry's SQL for the list of meters: search, sort and pages that stay quick at any depth."""
 
-Pages go on from the last row seen (keyset), so a page costs the same wherever it is, and a meter that is added
-meanwhile neither repeats nor hides another.
-"""
-
-import base64
-import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, and_, func, or_, select, tuple_
+from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.elements import ColumnElement
 
 from wattkeeper.registry.errors import BadValue
+from wattkeeper.registry.keyset import mark, page
 from wattkeeper.registry.models import (
     Account,
     AccountPoint,
@@ -76,14 +71,14 @@ def find_meters(
     total = session.scalar(wanted.with_only_columns(func.count(), maintain_column_froms=True)) or 0
     limit = min(max(limit, 1), _MOST_ROWS)
     rows = session.execute(
-        _page(wanted, _SORTS[sort], descending=descending, after=after).limit(limit + 1)
+        page(wanted, _SORTS[sort], Meter.id, descending=descending, after=after).limit(limit + 1)
     ).all()
     more = len(rows) > limit
-    page = rows[:limit]
+    shown = rows[:limit]
     return MeterPage(
-        rows=tuple(MeterRow(*row[:-1]) for row in page),
+        rows=tuple(MeterRow(*row[:-1]) for row in shown),
         total=total,
-        after=_cursor(page[-1][-1], page[-1].id) if more else None,
+        after=mark(shown[-1][-1], shown[-1].id) if more else None,
     )
 
 
@@ -127,29 +122,3 @@ def _filtered(*, search: str, link_id: int | None, area_id: int | None) -> _AnyS
     if area_id is not None:
         wanted = wanted.where(MeteringPoint.area_id.in_(at_and_below([area_id])))
     return wanted
-
-
-def _page(wanted: _AnySelect, key: ColumnElement[str], *, descending: bool, after: str | None) -> _AnySelect:
-    wanted = wanted.add_columns(key)
-    if after is not None:
-        here, there = tuple_(key, Meter.id), tuple_(*_position(after))
-        wanted = wanted.where(here < there if descending else here > there)
-    if descending:
-        return wanted.order_by(key.desc(), Meter.id.desc())
-    return wanted.order_by(key, Meter.id)
-
-
-def _cursor(key: str, meter_id: int) -> str:
-    return base64.urlsafe_b64encode(json.dumps([key, meter_id]).encode()).decode()
-
-
-def _position(cursor: str) -> tuple[str, int]:
-    try:
-        key, meter_id = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        if isinstance(key, str) and type(meter_id) is int:
-            return key, meter_id
-    except ValueError:
-        pass
-    raise BadValue(
-        "after", "This is not the mark of a page of meters.", hint="Start again from the first page."
-    )

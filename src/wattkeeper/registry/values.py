@@ -78,6 +78,27 @@ class MeterPage:
 
 
 @dataclass(frozen=True, slots=True)
+class CustomerRow:
+    """One line of the list of customers; ``accounts`` counts those within the scope."""
+
+    id: int
+    code: str
+    name: str
+    phone: str | None
+    email: str | None
+    accounts: int
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerPage:
+    """A page of the list of customers; ``after`` asks for the next one and is None on the last."""
+
+    rows: tuple[CustomerRow, ...]
+    total: int
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class AreaNode:
     """An area with what hangs below it; ``points`` counts the metering points in the whole subtree."""
 

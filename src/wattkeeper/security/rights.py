@@ -19,12 +19,14 @@ class Right(StrEnum):
     LINKS_VIEW = "links.view"
     """Links, their health, and the frames that pass on them."""
     REGISTRY_EDIT = "registry.edit"
-    """Enter and change master data: sites, areas, links, meters, points, customers, accounts."""
+    """Enter and change master data: sites, areas, links, meters, points; by import also customers and accounts."""
     ALARMS_VIEW = "alarms.view"
     ALARMS_HANDLE = "alarms.handle"
     """Acknowledge alarms."""
     CUSTOMERS_VIEW = "customers.view"
     """Customers and accounts, and what they owe."""
+    CUSTOMERS_EDIT = "customers.edit"
+    """Enter customers and change how to reach them, open and close accounts, and say which points these pay for."""
     BILLS_VIEW = "bills.view"
     BILLS_ISSUE = "bills.issue"
     """Issue and cancel the bill of one account."""
@@ -71,6 +73,7 @@ ROLE_RIGHTS: Final[Mapping[Role, frozenset[Right]]] = {
     Role.CLERK: _LOOKING
     | {
         Right.CUSTOMERS_VIEW,
+        Right.CUSTOMERS_EDIT,
         Right.BILLS_VIEW,
         Right.BILLS_ISSUE,
         Right.BILLS_RUN,
@@ -85,6 +88,7 @@ ROLE_RIGHTS: Final[Mapping[Role, frozenset[Right]]] = {
 WHOLE: Final = frozenset(
     {
         Right.REGISTRY_EDIT,
+        Right.CUSTOMERS_EDIT,  # a new customer and a new account have no point yet, so they lie in no area
         Right.BILLS_RUN,
         Right.TARIFFS_ASSIGN,
         Right.JOBS_VIEW,
