@@ -63,8 +63,9 @@ def derive_intervals(
         members = list(meters)
         groups, spans = _grouped(members, asked)
         if groups:
-            pieces = _pieces(groups, spans, timedelta(minutes=minutes))
-            tables.append(_table(groups, pieces, _measured(pieces, collect(readings, groups))))
+            registers = collect(readings, groups)
+            pieces = _pieces(groups, spans, registers, timedelta(minutes=minutes))
+            tables.append(_table(groups, pieces, _measured(pieces, registers)))
     if not tables:
         return INTERVAL_SCHEMA.empty_table()
     return pa.concat_tables(tables).sort_by(
@@ -102,8 +103,10 @@ class _Pieces:
     end: Integers
 
 
-def _pieces(groups: Sequence[Group], spans: Sequence[Sequence[TimeRange]], step: timedelta) -> _Pieces:
-    """Cut the grid of the groups' common zone to what is wanted of each group."""
+def _pieces(
+    groups: Sequence[Group], spans: Sequence[Sequence[TimeRange]], registers: Registers, step: timedelta
+) -> _Pieces:
+    """Cut the grid of the groups' common zone to what is wanted of each group and may be known of it."""
     wanted = [
         (number, microseconds(span.start), microseconds(span.closed_end))
         for number, of in enumerate(spans)
@@ -113,6 +116,9 @@ def _pieces(groups: Sequence[Group], spans: Sequence[Sequence[TimeRange]], step:
     begun = np.array([g.start for g in groups], dtype=np.int64)
     ended = np.array([g.end for g in groups], dtype=np.int64)
     first, last = np.maximum(first, begun[number]), np.minimum(last, ended[number])
+    number, first, last = _near_readings(number, first, last, registers, (begun, ended))
+    if not len(number):
+        return _Pieces(*[np.zeros(0, dtype=np.int64)] * 5)
     grid = _boundaries(int(first.min()), int(max(last.max(), first.min() + 1)), step, groups[0].meter)
     low = np.searchsorted(grid, first, "right") - 1
     high = np.where(last > first, np.searchsorted(grid, last, "left"), low)
@@ -121,6 +127,41 @@ def _pieces(groups: Sequence[Group], spans: Sequence[Sequence[TimeRange]], step:
     group, slot = np.divmod(pairs, len(grid))
     start, end = grid[slot], grid[slot + 1]
     return _Pieces(group, start, end, np.maximum(start, begun[group]), np.minimum(end, ended[group]))
+
+
+def _near_readings(
+    number: Integers,
+    first: Integers,
+    last: Integers,
+    registers: Registers,
+    installed: tuple[Integers, Integers],
+) -> tuple[Integers, Integers, Integers]:
+    """What is wanted of each group, without what lies too far from its readings for any register to be known.
+
+    A meter that hung for a year before it was read would cost a year of empty slots for each of its registers. The two
+    ends of an installation stay: what is not known there leaves the slot untold in which another meter took over.
+    """
+    begun, ended = installed
+    numbers = np.arange(len(begun))
+    group = np.concatenate([registers.group, numbers, numbers])
+    at = np.concatenate([registers.at, begun, ended])
+    order = np.lexsort((at, group))
+    group, at = group[order], at[order]
+    apart = (np.diff(group, prepend=-1) != 0) | (np.diff(at, prepend=at[:1]) > _LONGEST_BRIDGED)
+    heads = np.flatnonzero(apart)
+    tails = np.append(heads[1:], len(at)) - 1
+    low, high = at[heads] - _AT_BOUNDARY, at[tails] + _AT_BOUNDARY
+    origin, top = int(low.min()) // _MILLISECOND, int(high.max()) // _MILLISECOND
+    span = top - origin + 2
+
+    def key(of: Integers, moment: Integers) -> Integers:
+        place: Integers = of * span + np.clip(moment // _MILLISECOND, origin, top) - origin
+        return place
+
+    reached = np.searchsorted(key(group[heads], high), key(number, first), "left")
+    beyond = np.searchsorted(key(group[heads], low), key(number, last), "right")
+    near, wanted = _flattened(reached, np.maximum(beyond, reached))
+    return number[wanted], np.maximum(first[wanted], low[near]), np.minimum(last[wanted], high[near])
 
 
 def _boundaries(first: int, last: int, step: timedelta, meter: InstalledMeter) -> Integers:

@@ -23,6 +23,8 @@ from wattkeeper.readings.selection import chosen_ids, chosen_quantities, instant
 from wattkeeper.readings.versions import INTERVALS, READINGS, VersionedTable
 
 _TOLERANCE = timedelta(seconds=30)
+_DAY_US = 86_400_000_000
+_ALL_TIME_US = 10**18
 _DAY_SCHEMA = pa.schema(
     [
         ("point_id", pa.int64()),
@@ -158,29 +160,44 @@ class StoreQueries:
     def changed_meters(self, cursor: int, quantities: Iterable[str] | None = None) -> tuple[pa.Table, int]:
         """What was appended after a cursor (CHANGE_SCHEMA), and the cursor to continue from; begin with 0.
 
+        A register has one row for each run of neighbouring days (UTC) with readings: of a live one and of last year's
+        from a file, what lies between did not change.
+
         The cursor is a ``recorded_at`` in microseconds. Writers commit one after another and each takes a later
         ``recorded_at`` than all before it, so nothing can appear behind a cursor once handed out, also with
         several writers on a PostgreSQL catalogue.
         """
-        return self._changed(READINGS, cursor, CHANGE_SCHEMA, chosen_quantities("quantity", quantities))
+        return self._changed(
+            READINGS, cursor, CHANGE_SCHEMA, chosen_quantities("quantity", quantities), part=_DAY_US
+        )
 
     def changed_intervals(self, cursor: int) -> tuple[pa.Table, int]:
         """The same for intervals (POINT_CHANGE_SCHEMA): first ``start_at`` and last ``end_at`` of each point and quantity."""
-        return self._changed(INTERVALS, cursor, POINT_CHANGE_SCHEMA, "true")
+        return self._changed(INTERVALS, cursor, POINT_CHANGE_SCHEMA, "true", part=_ALL_TIME_US)
 
     def _changed(
-        self, table: VersionedTable, cursor: int, schema: pa.Schema, condition: str
+        self, table: VersionedTable, cursor: int, schema: pa.Schema, condition: str, *, part: int
     ) -> tuple[pa.Table, int]:
+        """Runs of neighbouring parts of time, each so many microseconds, in which something was appended."""
         end = "read_at" if table is READINGS else "end_at"
         with self._lake.reading() as session:
             new_cursor = newest(session, self._lake, table.name, "recorded_at")
             if new_cursor <= cursor:
                 return schema.empty_table(), cursor
             rows = session.execute(f"""
-                SELECT {table.owner}, quantity, min({table.time}) AS start_at, max({end}) AS end_at
-                FROM lake.{table.name}
-                WHERE recorded_at > {instant(cursor)} AND recorded_at <= {instant(new_cursor)} AND {condition}
-                GROUP BY {table.owner}, quantity ORDER BY {table.owner}, quantity
+                WITH parts AS (
+                    SELECT {table.owner}, quantity, epoch_us({table.time}) // {part} AS part,
+                           min({table.time}) AS start_at, max({end}) AS end_at
+                    FROM lake.{table.name}
+                    WHERE recorded_at > {instant(cursor)} AND recorded_at <= {instant(new_cursor)} AND {condition}
+                    GROUP BY {table.owner}, quantity, part
+                ),
+                runs AS (
+                    SELECT *, part - row_number() OVER (PARTITION BY {table.owner}, quantity ORDER BY part) AS run
+                    FROM parts
+                )
+                SELECT {table.owner}, quantity, min(start_at) AS start_at, max(end_at) AS end_at
+                FROM runs GROUP BY {table.owner}, quantity, run ORDER BY {table.owner}, quantity, start_at
             """)  # noqa: S608  built from checked parts
             return rows.to_arrow_table().cast(schema), new_cursor
 

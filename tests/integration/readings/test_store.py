@@ -194,6 +194,18 @@ def test_a_failed_batch_leaves_nothing_behind(store, batch):
     assert store.append_readings(good.slice(0, 0), T0) == Appended(0, 0, 0)
 
 
+def test_a_live_reading_and_an_old_file_are_two_changes_of_a_register(open_store, batch):
+    store = open_store()
+    old = T0 - timedelta(days=30)
+    store.append_readings(batch((1, old, "1"), (1, old + timedelta(days=1), "2")), T0)
+    store.append_readings(batch((1, T0, "9")), T0)
+    changes, _ = store.changed_meters(0)
+    assert [(row["start_at"], row["end_at"]) for row in changes.to_pylist()] == [
+        (old, old + timedelta(days=1)),
+        (T0, T0),
+    ]
+
+
 def test_the_cursor_tells_what_was_appended_since(open_store, batch):
     store = open_store()
     assert store.changed_meters(0)[0].num_rows == 0

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wattkeeper.kernel.timerange import TimeRange
+from wattkeeper.readings import intervals
 from wattkeeper.readings.intervals import derive_intervals
 from wattkeeper.readings.schemas import IntervalStatus
 
@@ -307,3 +308,22 @@ def test_a_register_beyond_all_sense_is_implausible_and_stops_nobody_else(instal
         (1, None, IntervalStatus.IMPLAUSIBLE),
         (2, Decimal(1), IntervalStatus.OK),
     ]
+
+
+def test_years_before_the_first_reading_are_not_gone_through_slot_by_slot(installed, registers, monkeypatch):
+    looked_at = []
+    real = intervals._pieces
+
+    def counting(*arguments):
+        pieces = real(*arguments)
+        looked_at.append(len(pieces.group))
+        return pieces
+
+    monkeypatch.setattr(intervals, "_pieces", counting)
+    old = installed(period=TimeRange(datetime(2016, 1, 1, tzinfo=UTC), None))
+    derived = derive_intervals(
+        registers((after(0), "100"), (after(15), "101")), [old], TimeRange(old.period.start, after(60))
+    )
+    assert told(derived) == [(0, "1", OK)]
+    # The slot of the installation, the one before and the two at the readings, and no year between.
+    assert looked_at[0] <= 5
