@@ -9,9 +9,10 @@ from wattkeeper.simulator.clock import Clock, FixedClock, RealClock, ScaledClock
 from wattkeeper.simulator.device import VirtualMeter
 from wattkeeper.simulator.faults import Faults
 from wattkeeper.simulator.loads import ColumnLoad, Load, ShapedLoad
+from wattkeeper.simulator.plans import DEMO_WORLD, WorldError, WorldPlan
 from wattkeeper.simulator.servers import PtySerial, TcpGateway
 from wattkeeper.simulator.spec import MeterSpec
-from wattkeeper.simulator.world import DEMO_WORLD, Neighbourhood, WorldError, WorldPlan
+from wattkeeper.simulator.world import Neighbourhood
 
 __all__ = [
     "DEMO_WORLD",

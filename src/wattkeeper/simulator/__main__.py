@@ -2,7 +2,8 @@
 
 Prints one line of JSON when every port is open (links with URLs, meters with addresses), then runs
 until SIGINT or SIGTERM. With ``--while-stdin`` it also ends when its standard input does, so that it
-never outlives the program that started it.
+never outlives the program that started it. With ``--history`` it runs nothing: it writes what the
+meters recorded to a Parquet file, and ends.
 """
 
 import argparse
@@ -11,9 +12,12 @@ import json
 import os
 import signal
 import sys
+from datetime import UTC, date, datetime
 from pathlib import Path
 
-from wattkeeper.simulator.world import DEMO_WORLD, Neighbourhood, WorldError, WorldPlan
+from wattkeeper.simulator.history import write_history
+from wattkeeper.simulator.plans import DEMO_WORLD, WorldError, WorldPlan
+from wattkeeper.simulator.world import Neighbourhood
 
 if sys.platform == "win32":
     from asyncio import run
@@ -42,20 +46,49 @@ def _stop_at_end(stop: asyncio.Event) -> None:
 
 def main() -> int:
     """Read the command line and run; 2 when the world cannot be built."""
+    options = _parser().parse_args()
+    try:
+        plan = WorldPlan.from_file(options.file, today=options.today)
+        if options.history is not None:
+            write_history(Neighbourhood(plan), options.history, until=options.until)
+        else:
+            run(live(plan, while_stdin=options.while_stdin))
+    except (WorldError, OSError) as error:
+        print(error, file=sys.stderr)  # noqa: T201 -- for the person who started it
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    now = datetime.now(UTC)
     parser = argparse.ArgumentParser(
         prog="python -m wattkeeper.simulator", description="Run a simulated neighbourhood."
     )
     parser.add_argument(
         "file", type=Path, nargs="?", default=DEMO_WORLD, help="the world's TOML file (default: the demo)"
     )
+    parser.add_argument(
+        "--today", type=date.fromisoformat, default=now.astimezone().date(),
+        help="the day that its relative times count from (default: today)",
+    )  # fmt: skip
     parser.add_argument("--while-stdin", action="store_true", help="end when the standard input ends")
-    options = parser.parse_args()
-    try:
-        run(live(WorldPlan.from_file(options.file), while_stdin=options.while_stdin))
-    except WorldError as error:
-        print(error, file=sys.stderr)  # noqa: T201 -- for the person who started it
-        return 2
-    return 0
+    parser.add_argument(
+        "--history", type=Path, help="write what the meters recorded to this Parquet file instead of running"
+    )
+    parser.add_argument(
+        "--until",
+        type=_instant,
+        default=now,
+        help="the end of that history, like 2026-03-01T00:00+08:00 (default: now)",
+    )
+    return parser
+
+
+def _instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError("no offset from UTC")
+    return instant
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ class VirtualBus:
         asked = self._sides if everyone else self._by_address.get(request.address, [])
         replies = []
         for meter, side in asked:
-            if meter.is_present and not meter.faults.dead:
+            if meter.is_present and not meter.is_silent:
                 reply = side.answer(request)
                 if reply is not None:
                     replies.append((meter, reply.encode(PREAMBLE)))

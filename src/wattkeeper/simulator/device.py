@@ -10,7 +10,7 @@ from wattkeeper.simulator.bcd import bcd
 from wattkeeper.simulator.clock import Clock, civil_seconds, civil_time
 from wattkeeper.simulator.electrics import Electrics, Snapshot
 from wattkeeper.simulator.faults import Faults
-from wattkeeper.simulator.loads import SLOT, Integers, Load
+from wattkeeper.simulator.loads import SLOT, Floats, Integers, Load
 from wattkeeper.simulator.memory import LoadMemory
 from wattkeeper.simulator.meter_clock import MeterClock
 from wattkeeper.simulator.registers import TARIFFS, Register, tariff_of
@@ -39,6 +39,7 @@ class VirtualMeter:
         clock: the world's time.
         faults: what is wrong with it; may be replaced at any time.
         present_from, present_until: when it hangs on the wall (aware UTC), for a meter exchange.
+        silent_since: from when on it answers no more (aware UTC), though it may well go on counting.
 
     """
 
@@ -48,6 +49,7 @@ class VirtualMeter:
     faults: Faults = field(default_factory=Faults)
     present_from: datetime | None = None
     present_until: datetime | None = None
+    silent_since: datetime | None = None
     _registers: dict[str, Register] = field(init=False)
     _electrics: Electrics = field(init=False)
     _meter_clock: MeterClock = field(init=False)
@@ -59,7 +61,12 @@ class VirtualMeter:
         spec = self.spec
         phase = spec.seed % 97 / 97 * 2 * np.pi
         self._electrics = Electrics(
-            self.load, kind=spec.kind, seed=spec.seed, phases=spec.phases, phase=phase
+            self.load,
+            kind=spec.kind,
+            seed=spec.seed,
+            phases=spec.phases,
+            phase=phase,
+            supply=spec.supply_voltage,
         )
         energies = {
             "import": self.load.taken,
@@ -136,6 +143,15 @@ class VirtualMeter:
         return (self.present_from is None or self.present_from <= now) and (
             self.present_until is None or now < self.present_until
         )
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it hangs there and does not answer."""
+        return self.faults.dead or (self.silent_since is not None and self.silent_since <= self.clock.now())
+
+    def recorded(self, labels: Floats) -> Integers:
+        """The forward register in its load records of these times by its own clock, in 0.01 kWh."""
+        return self._registers["import"].at_many(self._meter_clock.moments(labels))
 
     def register(self, at: datetime, name: str = "import") -> int:
         """What a counter shows at a moment (aware UTC), in 0.01 kWh."""

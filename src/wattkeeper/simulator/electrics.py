@@ -47,15 +47,19 @@ class Electrics:
         seed: makes meters differ.
         phases: 1 or 3.
         phase: of the power's ripple within a quarter hour, the same as the registers'. [rad]
+        supply: the voltage around which the supply wanders. [V]
 
     """
 
-    def __init__(self, load: Load, *, kind: str, seed: int, phases: int, phase: float) -> None:
+    def __init__(
+        self, load: Load, *, kind: str, seed: int, phases: int, phase: float, supply: float = NOMINAL_V
+    ) -> None:
         self._load = load
         self._usual_factor = _POWER_FACTOR.get(kind, 0.95)
         self._seed = seed
         self._phases = phases
         self._ripple_phase = phase
+        self._supply = supply
 
     def reactive_energy(self, slots: Integers) -> Integers:
         """Inductive reactive energy taken in each slot, quadrant I, in mvarh."""
@@ -90,7 +94,7 @@ class Electrics:
         wander = np.stack([noise(self._seed, bucket, 30 + phase) for phase in range(3)], axis=1) - 0.5
         district = noise(7, bucket // 60, 40)[:, None] - 0.5  # the whole neighbourhood shares this part
         drop = _DROP_V_PER_A * apparent * 1000.0 / NOMINAL_V
-        return NOMINAL_V + 8.0 * district + 2.0 * wander - np.minimum(drop, 12.0)
+        return self._supply + 8.0 * district + 2.0 * wander - np.minimum(drop, 12.0)
 
     @staticmethod
     def _frequency(moments: Floats) -> Floats:

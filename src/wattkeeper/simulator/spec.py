@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from wattkeeper.simulator.bcd import bcd
+from wattkeeper.simulator.electrics import NOMINAL_V
 from wattkeeper.simulator.registers import TARIFFS
 
 
@@ -22,6 +23,7 @@ class MeterSpec:
         clock_offset: how far its clock is ahead. [s]
         utc_offset: of its place's civil time.
         ct_ratio: of the current transformers before it; told under 04000306.
+        supply_voltage: what its place is supplied with on average. [V]
         seed: makes it differ from others.
 
     """
@@ -36,6 +38,7 @@ class MeterSpec:
     clock_offset: float = 0.0
     utc_offset: timedelta = timedelta(hours=8)
     ct_ratio: int = 1
+    supply_voltage: float = NOMINAL_V
     seed: int = 1
 
 
