@@ -41,7 +41,7 @@ def list_bills(
         account_id=account, state=state, scope=services_of(request).scope, limit=limit, after=cursor(after)
     )
     following = None if page.next_after is None else str(page.next_after)
-    return schemas.Page(items=[_bill(bill) for bill in page.items], next=following)
+    return schemas.Page(items=[bill_item(bill) for bill in page.items], next=following)
 
 
 def cursor(text: str | None) -> int | None:
@@ -62,7 +62,7 @@ def cursor(text: str | None) -> int | None:
 )
 def get_bill(request: Request, bill_id: Id) -> schemas.BillDetail:
     """A bill with its lines and the readings it rests on."""
-    return _detail(within.bill(services_of(request), bill_id))
+    return bill_detail(within.bill(services_of(request), bill_id))
 
 
 @router.get(
@@ -138,7 +138,7 @@ def issue_bill(request: Request, account_id: Id, wanted: schemas.BillWanted) -> 
     period = month_of(wanted.month, site_zone(request))
     with services.database.read() as session:
         services.registry(session).get_account(account_id)
-    return _detail(services.billing.issue_bill(account_id, period=period, now=services.clock()))
+    return bill_detail(services.billing.issue_bill(account_id, period=period, now=services.clock()))
 
 
 @router.post(
@@ -174,7 +174,7 @@ def record_payment(
         cashier=payment.cashier,
         now=services.clock(),
     )
-    return _payment(recorded)
+    return payment_item(recorded)
 
 
 @router.get(
@@ -189,7 +189,7 @@ def list_payments(request: Request, account_id: Id) -> list[schemas.PaymentItem]
     services = services_of(request)
     with services.database.read() as session:
         services.registry(session).get_account(account_id)
-    return [_payment(payment) for payment in services.billing.payments(account_id)]
+    return [payment_item(payment) for payment in services.billing.payments(account_id)]
 
 
 def _tariff(tariff: Tariff) -> schemas.TariffItem:
@@ -204,7 +204,7 @@ def _tariff(tariff: Tariff) -> schemas.TariffItem:
     )
 
 
-def _payment(payment: PaymentView) -> schemas.PaymentItem:
+def payment_item(payment: PaymentView) -> schemas.PaymentItem:
     return schemas.PaymentItem(
         id=payment.id,
         receipt=payment.receipt,
@@ -226,7 +226,7 @@ def _end(bill: BillSummary | BillView) -> datetime:
     return bill.period.end
 
 
-def _bill(bill: BillSummary) -> schemas.BillItem:
+def bill_item(bill: BillSummary) -> schemas.BillItem:
     return schemas.BillItem(
         id=bill.id,
         number=bill.number,
@@ -243,7 +243,7 @@ def _bill(bill: BillSummary) -> schemas.BillItem:
     )
 
 
-def _detail(bill: BillView) -> schemas.BillDetail:
+def bill_detail(bill: BillView) -> schemas.BillDetail:
     return schemas.BillDetail(
         id=bill.id,
         number=bill.number,
