@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.readings.batches import microseconds
+from wattkeeper.readings.civil import civil_day
 from wattkeeper.readings.lake import Lake
 from wattkeeper.readings.layout import newest
 from wattkeeper.readings.schemas import (
@@ -111,7 +112,7 @@ class StoreQueries:
         status = IntervalStatus
         return self._query(
             f"""
-            SELECT point_id, (start_at AT TIME ZONE '{zone.key}')::DATE AS day,
+            SELECT point_id, {civil_day("start_at", period, zone)} AS day,
                    coalesce(sum(energy), 0) AS energy, count(*) AS intervals,
                    count(*) FILTER (energy IS NOT NULL AND status & {status.ESTIMATED.value} <> 0) AS estimated,
                    count(*) FILTER (energy IS NULL) AS without_energy
@@ -122,6 +123,21 @@ class StoreQueries:
             """,  # noqa: S608  built from checked parts
             _DAY_SCHEMA,
         )
+
+    def known_until(
+        self, point_ids: Iterable[int] | None, quantity: str, period: TimeRange
+    ) -> datetime | None:
+        """The end of the last interval with an energy among those that start in the period."""
+        found = self._query(
+            f"""
+            SELECT max(end_at) AS end_at FROM lake.interval
+            WHERE {chosen_ids("point_id", point_ids)} AND {chosen_quantities("quantity", [quantity])}
+              AND {within("start_at", period)} AND energy IS NOT NULL
+            """,  # noqa: S608  built from checked parts
+            pa.schema([("end_at", INSTANT)]),
+        )
+        newest_end: datetime | None = found["end_at"][0].as_py()
+        return newest_end
 
     def missing_slots(
         self, meter_ids: Iterable[int], quantity: str, period: TimeRange, step: timedelta

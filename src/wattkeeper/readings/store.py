@@ -8,11 +8,14 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pyarrow as pa
 
+from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.readings import batches, versions
+from wattkeeper.readings.days import DayTotals
 from wattkeeper.readings.lake import Lake
 from wattkeeper.readings.latest import LatestReadings
 from wattkeeper.readings.layout import newest, prepare
@@ -31,6 +34,7 @@ class ReadingsStore(StoreQueries):
     def __init__(self, lake: Lake) -> None:
         super().__init__(lake)
         self._latest = LatestReadings(lake)
+        self._days = DayTotals(lake)
         self.surroundings = Surroundings(lake, self._latest)
         self._maintenance = Maintenance(lake, self._latest)
 
@@ -92,6 +96,12 @@ class ReadingsStore(StoreQueries):
     ) -> pa.Table:
         """The newest reading of each meter and quantity (STORED_READING_SCHEMA)."""
         return self._latest.read(meter_ids, quantities)
+
+    def energy_of_days(
+        self, point_ids: Iterable[int] | None, quantity: str, period: TimeRange, zone: ZoneInfo
+    ) -> pa.Table:
+        """The energy of some points together, None meaning all, on each civil day of a closed period (DAYS_SCHEMA)."""
+        return self._days.read(point_ids, quantity, period, zone)
 
     def maintain(
         self,

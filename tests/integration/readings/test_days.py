@@ -1,0 +1,134 @@
+"""Sums of days in memory are at every moment those of the stored intervals."""
+
+import random
+from collections import Counter, defaultdict
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pytest
+
+from wattkeeper.kernel.timerange import TimeRange
+from wattkeeper.readings import days
+from wattkeeper.readings.schemas import INTERVAL_SCHEMA, IntervalStatus
+
+ENERGY = "active_energy_import"
+BERLIN = ZoneInfo("Europe/Berlin")
+QUARTER = timedelta(minutes=15)
+MARCH = TimeRange.month(2026, 3, BERLIN)  # the clocks change on the 29th
+WHOLE = TimeRange(MARCH.start - timedelta(days=40), MARCH.closed_end + timedelta(days=35))
+
+
+@pytest.fixture(autouse=True)
+def no_shortcut_for_few_points(monkeypatch):
+    monkeypatch.setattr(days, "_FEW", 0)
+
+
+def intervals(*rows):
+    """Intervals of ``(point_id, start_at, energy)`` or ``(point_id, start_at, energy, status)``."""
+    return pa.Table.from_pylist(
+        [
+            {"point_id": point, "quantity": ENERGY, "start_at": start, "end_at": start + QUARTER,
+             "energy": None if energy is None else Decimal(energy), "status": int(status[0]) if status else 0,
+             "method": "none" if energy is None else "measured"}
+            for point, start, energy, *status in rows
+        ],
+        schema=INTERVAL_SCHEMA,
+    )  # fmt: skip
+
+
+def told(store, point_ids, period):
+    return [
+        tuple(row.values()) for row in store.energy_of_days(point_ids, ENERGY, period, BERLIN).to_pylist()
+    ]
+
+
+def added_up(store, point_ids, period):
+    """The same from the stored intervals, one by one."""
+    energy, count = defaultdict(Decimal), defaultdict(Counter)
+    for row in store.intervals(point_ids=point_ids, quantity=ENERGY, period=period).to_pylist():
+        day = row["start_at"].astimezone(BERLIN).date()
+        known = row["energy"] is not None
+        energy[day] += row["energy"] or 0
+        count[day] += Counter(all=1, estimated=int(known and bool(row["status"] & 1)), without=int(not known))
+    return [
+        (day, energy[day], count[day]["all"], count[day]["estimated"], count[day]["without"])
+        for day in sorted(energy)
+    ]
+
+
+def test_a_late_value_of_a_past_day_changes_its_sum_and_no_other(store):
+    first, second = MARCH.start, MARCH.start + timedelta(days=1)
+    store.append_intervals(intervals((1, first, "1.5"), (2, first, "2"), (1, second, "4")), second)
+    before = told(store, None, MARCH)
+    assert [row[:3] for row in before] == [
+        (first.astimezone(BERLIN).date(), Decimal("3.5"), 2),
+        (second.astimezone(BERLIN).date(), Decimal(4), 1),
+    ]
+    late = intervals(
+        (1, first, "1.25", IntervalStatus.ESTIMATED), (1, first + QUARTER, None, IntervalStatus.IMPLAUSIBLE)
+    )
+    store.append_intervals(late, second + timedelta(days=9))
+    assert told(store, None, MARCH) == [(before[0][0], Decimal("3.25"), 3, 1, 1), before[1]]
+
+
+def test_an_interval_that_is_withdrawn_leaves_no_day_behind(store):
+    store.append_intervals(intervals((1, MARCH.start, "1.5")), MARCH.start)
+    assert len(told(store, None, MARCH)) == 1
+    store.append_intervals(intervals((1, MARCH.start, None, IntervalStatus.WITHDRAWN)), MARCH.closed_end)
+    assert told(store, None, MARCH) == []
+
+
+def test_a_day_of_a_clock_change_has_its_25_and_23_hours(store):
+    october = TimeRange.month(2026, 10, BERLIN)
+    for month in (MARCH, october):
+        starts = [slot.start for slot in month.slots(QUARTER, BERLIN)]
+        store.append_intervals(intervals(*((1, start, "0.25") for start in starts)), month.closed_end)
+        lengths = {row[0].day: row[2] for row in told(store, None, month)}
+        assert (lengths[29], lengths[25]) == ((92, 96) if month is MARCH else (96, 100))
+
+
+def test_a_period_that_cuts_days_gets_what_lies_within(store):
+    starts = [slot.start for slot in MARCH.slots(QUARTER, BERLIN)]
+    store.append_intervals(intervals(*((1, start, "0.25") for start in starts)), MARCH.closed_end)
+    cut = TimeRange(MARCH.start + timedelta(hours=6), MARCH.closed_end - timedelta(hours=5))
+    for period in (cut, TimeRange(cut.start, cut.start + timedelta(hours=1))):
+        assert told(store, [1], period) == added_up(store, [1], period)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_sums_are_those_of_the_intervals_after_every_commit(store, seed):
+    chance = random.Random(seed)
+    starts = [WHOLE.start + QUARTER * chance.randrange(100 * 96) for _ in range(60)]
+    statuses = [
+        IntervalStatus.OK,
+        IntervalStatus.ESTIMATED,
+        IntervalStatus.IMPLAUSIBLE,
+        IntervalStatus.WITHDRAWN,
+    ]
+    for step in range(14):
+        rows = {}
+        for _ in range(chance.randrange(1, 30)):
+            status = chance.choice(statuses)
+            energy = None if status >= IntervalStatus.IMPLAUSIBLE else f"{chance.randrange(90_000)}e-4"
+            rows[chance.randrange(1, 4), chance.choice(starts)] = (energy, status)
+        store.append_intervals(
+            intervals(*((*key, *value) for key, value in rows.items())),
+            datetime(2026, 6, 1, step, tzinfo=UTC),
+        )
+        if step == 7:
+            store.maintain(datetime(2026, 6, 2, tzinfo=UTC), keep_snapshots=timedelta(0))
+        if step % 3 == 0:  # so that several commits come at once, and months are read at different moments
+            period = chance.choice([WHOLE, MARCH, TimeRange(MARCH.start, WHOLE.closed_end)])
+            points = chance.choice([None, [1, 3]])
+            assert told(store, points, period) == added_up(store, points, period)
+    assert told(store, None, WHOLE) == added_up(store, None, WHOLE)
+
+
+def test_months_beyond_those_kept_are_read_anew_and_right(store, monkeypatch):
+    monkeypatch.setattr(days, "_MONTHS_KEPT", 1)
+    store.append_intervals(intervals((1, WHOLE.start, "1"), (1, MARCH.start, "2")), MARCH.start)
+    for _ in range(2):
+        assert told(store, None, WHOLE) == added_up(store, None, WHOLE)
+        store.append_intervals(intervals((1, WHOLE.start, "3"), (2, MARCH.start, "5")), MARCH.closed_end)
