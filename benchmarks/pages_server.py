@@ -27,9 +27,9 @@ from wattkeeper.kernel.database import Database
 from wattkeeper.kernel.hub import Hub
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.links.traffic import Traffic
+from wattkeeper.monitoring.service import MonitoringService
 from wattkeeper.protocols.dlt645.frames import Frame
 from wattkeeper.protocols.dlt645.values import encode_value
-from wattkeeper.monitoring.service import MonitoringService
 from wattkeeper.readings.service import IntervalService
 from wattkeeper.readings.store import ReadingsStore
 from wattkeeper.security.rights import Role

@@ -168,11 +168,10 @@ def has_finding(scope: Scope) -> ColumnElement[bool]:
     """Of a statement over Finding: whether its meter, or its link, lies within the scope."""
     if scope.everything:
         return true()
-    meters = select(Meter.id).where(scope.has_meter())
-    links = select(Link.id).where(scope.has_link())
+    within = select(Meter.id, Meter.link_id).where(scope.has_meter()).cte("meters_within")
     return or_(
-        and_(Finding.subject_kind == METER, Finding.subject_id.in_(meters)),
-        and_(Finding.subject_kind == LINK, Finding.subject_id.in_(links)),
+        and_(Finding.subject_kind == METER, Finding.subject_id.in_(select(within.c.id))),
+        and_(Finding.subject_kind == LINK, Finding.subject_id.in_(select(within.c.link_id))),
     )
 
 

@@ -56,13 +56,17 @@ class Mailer:
         code, reply = self._server.rcpt(recipient)
         if code not in ACCEPTED:
             return self._refused(code, reply, final=code in REFUSED)
-        try:
-            code, reply = self._server.data(message)
-        except smtplib.SMTPDataError as error:
-            code, reply = error.smtp_code, error.smtp_error
+        code, reply = self._data(message)
         if code not in ACCEPTED:
             return self._refused(code, reply, final=code in REFUSED)
         return Outcome(proof=_said(code, reply))
+
+    def _data(self, message: bytes) -> tuple[int, bytes | str]:
+        """The message itself; where the server does not even want to hear it, smtplib raises what it said."""
+        try:
+            return self._server.data(message)
+        except smtplib.SMTPDataError as error:
+            return error.smtp_code, error.smtp_error
 
     def _refused(self, code: int, reply: bytes | str, *, final: bool) -> Outcome:
         """4xx ask to come again, 5xx not to; 421 says besides that the server hangs up (RFC 5321, 4.2.1)."""
