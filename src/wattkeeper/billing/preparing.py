@@ -1,5 +1,6 @@
 """From an account and a period to a bill that is not one yet; refuses, with a reason, what cannot be billed."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -89,7 +90,7 @@ class Preparation:
                 account_code=account.code, account_name=account.name, account_address=account.address or "",
                 customer_name=customer.name, site_name=site.name, zone=site.zone,
             ),
-            calendar={"rules": f"holidays {version('holidays')}"},
+            calendar={"rules": _calendar_rules()},
             parts=parts,
             readings=measured.reading_rows(),
         )  # fmt: skip
@@ -209,6 +210,12 @@ class Preparation:
                 hint="Bill the earlier period first, or let the tariff's assignment begin with this period.",
             )
         return Decimal(0)
+
+
+@functools.cache
+def _calendar_rules() -> str:
+    """Where public holidays come from; asked once, because a package's metadata take as long as a query."""
+    return f"holidays {version('holidays')}"
 
 
 def _draft(account_id: int, billed: TimeRange, inputs: Inputs) -> BillDraft:
