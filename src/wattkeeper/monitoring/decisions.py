@@ -18,6 +18,7 @@ class Raised:
 
     key: Key
     evidence: Evidence
+    occurrences: int = 1
 
 
 @dataclass(frozen=True, slots=True)

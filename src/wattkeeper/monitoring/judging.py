@@ -169,7 +169,7 @@ class Judge:
                         continue
                     taken.add((key.code, meter.link_id))
                 self._unwritten[key] = 0
-                yield Raised(key, _evidence(rule, meter, runs))
+                yield Raised(key, _evidence(rule, meter, runs), self._limits.readings_to_raise)
 
     def _updated(
         self, key: Key, found: Open, rule: Rule, meter: MeterFacts, now: datetime

@@ -187,7 +187,7 @@ class MonitoringService:
                 severity=SEVERITIES[decision.key.code],
                 raised_at=now,
                 updated_at=now,
-                occurrences=1,
+                occurrences=decision.occurrences,
                 evidence=decision.evidence,
                 acknowledged=False,
             )
@@ -321,7 +321,7 @@ def _row(decision: Raised, now: datetime) -> dict[str, Any]:
         "subject_id": key.subject_id,
         "raised_at": now,
         "updated_at": now,
-        "occurrences": 1,
+        "occurrences": decision.occurrences,
         "evidence": decision.evidence,
     }
 

@@ -50,6 +50,8 @@ class Mailer:
 
     def _hand_over(self, recipient: str, message: bytes) -> Outcome:
         self._server.ehlo_or_helo_if_needed()
+        code: int
+        reply: bytes | str
         code, reply = self._server.mail(self._options.sender)
         if code not in ACCEPTED:  # that the sender is refused is a setting to mend, not this message's fault
             return self._refused(code, reply, final=False)

@@ -15,12 +15,16 @@ from fastapi.responses import StreamingResponse
 from wattkeeper.collection.values import LinkStatus, LiveReading, MeterState
 from wattkeeper.kernel.hub import Hub
 from wattkeeper.links.traffic import Traffic
+from wattkeeper.monitoring.models import SubjectKind
+from wattkeeper.monitoring.values import FindingNews, FindingView, OpenCounts
+from wattkeeper.monitoring.words import sentence_of
 from wattkeeper.registry.scope import NOTHING
 from wattkeeper.security.rights import Right
 from wattkeeper.web.access import needs, principal_of, still_welcome
 from wattkeeper.web.language import Language
 from wattkeeper.web.pages import language_of, services_of
 from wattkeeper.web.queries import within
+from wattkeeper.web.queries.alarms import LEVELS, badge_of
 from wattkeeper.web.queries.frames import summary_of
 from wattkeeper.web.queries.states import link_news, meter_shown
 from wattkeeper.web.services import Services
@@ -31,8 +35,11 @@ ROWS: Final = 200
 KEEP_ALIVE_BATCHES: Final = 60
 """Batches without news before a comment keeps proxies from closing the stream."""
 TOPICS_MAX: Final = 50
+ALARMS_TOLD: Final = 3
+"""Alarms raised in one batch that are told one by one; the count tells of the rest."""
 WELCOME_BATCHES: Final = 40
 """Batches after which it is looked whether the listener is still signed in: every ten seconds."""
+ALARMS: Final = "alarms"
 T = TypeVar("T")
 
 router = APIRouter(include_in_schema=False, dependencies=[needs()])
@@ -86,6 +93,8 @@ class Batch:
     skipped: int = 0
     links: dict[str, dict[str, str]] = field(default_factory=dict)
     meters: dict[int, dict[str, str]] = field(default_factory=dict)
+    alarms: list[FindingNews] = field(default_factory=list)
+    open_alarms: OpenCounts = field(default_factory=OpenCounts)
 
     def take(self, message: Any) -> None:
         """One message of the hub."""
@@ -99,6 +108,8 @@ class Batch:
             ):
                 shown = meter_shown(message, enabled=True, say=self.say)
                 self.meters[message.meter_id] = {"state": shown.level, "text": shown.text}
+            case FindingNews() if _sees(self.sight, message.finding):
+                self.alarms.append(message)
             case list():
                 mine = [item for item in message if _in(item.meter_id, self.sight.meters)]
                 self.readings += len(mine)
@@ -128,8 +139,29 @@ class Batch:
         if self.frames:
             frames = [summary_of(traffic, self.say) for traffic in self.frames]
             yield _event("traffic", {"frames": frames, "skipped": self.skipped})
+        if self.alarms:
+            yield _event("alarms", self._alarms())
         if "tick" in self.wants and (self.texts or self.links):
             yield _event("tick", {"texts": self.texts, "links": self.links})
+
+    def _alarms(self) -> dict[str, Any]:
+        """The badge of the navigation, and what was raised just now, the newest last."""
+        badge, counts = badge_of(self.open_alarms), self.open_alarms
+        raised = [news.finding for news in self.alarms if news.change == "raised"]
+        return {
+            "count": badge.count,
+            "text": self.say.number(badge.count),
+            "state": badge.level,
+            "open": {"critical": counts.critical, "warning": counts.warning, "info": counts.info},
+            "raised": [
+                {
+                    "href": f"/alarms/{finding.id}",
+                    "text": sentence_of(finding, self.say.code),
+                    "state": LEVELS[finding.severity],
+                }
+                for finding in raised[-ALARMS_TOLD:]
+            ],
+        }
 
     def _value(self, reading: LiveReading) -> dict[str, Any]:
         text = self.say.reading(reading.value, reading.quantity)
@@ -141,6 +173,12 @@ class Batch:
             "at": at,
             "value": _plain(reading.value),
         }
+
+
+def _sees(sight: Sight, finding: FindingView) -> bool:
+    if finding.subject_kind is SubjectKind.METER:
+        return _in(finding.subject_id, sight.meters)
+    return _in(finding.subject_name, sight.links)
 
 
 def _in(key: T, seen: frozenset[T] | None) -> bool:
@@ -166,6 +204,7 @@ async def _stream(
     topics = ["reading", "link", "meter"] + (
         ["traffic"] if any(want.startswith("traffic:") for want in wants) else []
     )
+    topics += ["finding"] if ALARMS in wants else []
     sight = await run_in_threadpool(Sight.of, services)
     total, quiet, batches = 0, 0, 0
     yield "retry: 2000\n: connected\n\n"
@@ -180,6 +219,8 @@ async def _stream(
             total += batch.readings
             if batch.readings:
                 batch.texts = {"readings": say.number(total), "clock": say.time(services.clock())}
+            if batch.alarms:
+                batch.open_alarms = await run_in_threadpool(services.monitoring.counts, services.scope)
             parts = "".join(batch.events())
             quiet = 0 if parts else quiet + 1
             if parts or quiet % KEEP_ALIVE_BATCHES == 0:
@@ -189,7 +230,7 @@ async def _stream(
 
 @router.get("/events")
 async def events(request: Request, topics: str = "tick") -> StreamingResponse:
-    """Server-sent events of the wanted topics: `tick`, `meter:<id>`, `traffic:<link code>`, `traffic:` for every link."""
+    """Server-sent events of the wanted topics: `tick`, `alarms`, `meter:<id>`, `traffic:<link code>`, `traffic:` for every link."""
     wants = frozenset(topics.split(",")[:TOPICS_MAX])
     say = await run_in_threadpool(language_of, request)
     services, principal = services_of(request), principal_of(request)
@@ -199,5 +240,7 @@ async def events(request: Request, topics: str = "tick") -> StreamingResponse:
         services = replace(services, scope=NOTHING)
     if not principal.may(Right.LINKS_VIEW):
         wants = frozenset(want for want in wants if not want.startswith("traffic:"))
+    if not principal.may(Right.ALARMS_VIEW):
+        wants -= {ALARMS}
     stream = _stream(services, request.app.state.live, wants, say, lambda: still_welcome(request))
     return StreamingResponse(stream, media_type="text/event-stream", headers={"x-accel-buffering": "no"})

@@ -15,6 +15,7 @@ from wattkeeper.security.rights import Right
 from wattkeeper.web.access import principal_or_none, scope_of
 from wattkeeper.web.assets import Assets
 from wattkeeper.web.language import DEFAULT_ZONE, LOCALES, Code, Language, known, language, preferred
+from wattkeeper.web.queries.alarms import badge
 from wattkeeper.web.sayings import Said
 from wattkeeper.web.services import Services
 
@@ -127,6 +128,7 @@ def render(
         "here": functools.partial(with_query, request),
         "exported": functools.partial(export_address, request),
         "version": services_of(request).version,
+        "alarm_badge": lambda: badge(services_of(request)),
         "now": services_of(request).clock(),
         **values,
     }
