@@ -109,11 +109,34 @@ function startTick() {
   })
 }
 
+// Alarms: the count in the navigation, the newest one for a moment, and the lists that show them.
+let newsUntil
+function startAlarms() {
+  const counts = document.querySelectorAll('[data-alarms]')
+  if (!counts.length) return
+  listen('alarms', 'alarms', alarms => {
+    for (const count of counts) {
+      count.dataset.state = alarms.state
+      count.hidden = !alarms.count
+      show(count, alarms.text)
+    }
+    const news = document.querySelector('[data-alarm-news]'), newest = alarms.raised.at(-1)
+    if (news && newest) {
+      Object.assign(news, { href: newest.href, textContent: newest.text, hidden: false })
+      news.dataset.state = newest.state
+      clearTimeout(newsUntil)
+      newsUntil = setTimeout(() => { news.hidden = true }, 15_000)
+    }
+    if (!document.hidden) poll('[data-poll="alarms"]')
+  })
+}
+
 // Parts of a page that are asked for again while it is looked at; never under somebody's selection or open menu.
-setInterval(() => {
-  if (document.hidden || document.querySelector('.htmx-request') || getSelection().toString()) return
-  each('[data-poll]', part => { if (!part.contains(document.activeElement)) part.dispatchEvent(new Event('poll')) })
-}, 10_000)
+function poll(selector) {
+  if (document.querySelector('.htmx-request') || getSelection().toString()) return
+  each(selector, part => { if (!part.contains(document.activeElement)) part.dispatchEvent(new Event('poll')) })
+}
+setInterval(() => { if (!document.hidden) poll('[data-poll]') }, 10_000)
 setInterval(async () => { if (!document.hidden && islands) { const { refresh } = await islands; refresh() } }, 30_000)
 
 let islands = null
@@ -137,6 +160,7 @@ document.addEventListener('htmx:after:swap', () => { ageAll(); reachable(); star
 startTick()
 startReadings()
 startStates()
+startAlarms()
 startIslands()
 ageAll()
 reachable()

@@ -7,6 +7,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from wattkeeper.web import live, problems
 from wattkeeper.web.access import Identity, require_declared
+from wattkeeper.web.api import alarms as api_alarms
 from wattkeeper.web.api import billing as api_billing
 from wattkeeper.web.api import curves as api_curves
 from wattkeeper.web.api import imports as api_imports
@@ -16,6 +17,7 @@ from wattkeeper.web.api import runs as api_runs
 from wattkeeper.web.api.description import described
 from wattkeeper.web.assets import Assets
 from wattkeeper.web.console import (
+    alarms,
     billing,
     billing_files,
     exchanges,
@@ -24,6 +26,7 @@ from wattkeeper.web.console import (
     meter,
     meter_files,
     meters,
+    notices,
     overview,
     reference,
     sign_in,
@@ -45,6 +48,8 @@ TAGS = [
     {"name": "meters", "description": "Meters, their values, readings and the frames these came in."},
     {"name": "load curves", "description": "Energy and mean power over time."},
     {"name": "links", "description": "The ways to meters, and their health."},
+    {"name": "alarms", "description": "What is wrong with meters and links, and who has seen to it."},
+    {"name": "notices", "description": "Who is told of alarms, and the proof that they were."},
     {"name": "bills", "description": "Bills, and their documents."},
     {"name": "tariffs", "description": "Prices as dated data."},
     {"name": "accounts", "description": "Who pays."},
@@ -81,6 +86,8 @@ def create_application(services: Services) -> FastAPI:
     for module in (
         sign_in,
         overview,
+        alarms,
+        notices,
         meters,
         meter,
         exchanges,
@@ -106,6 +113,6 @@ def create_application(services: Services) -> FastAPI:
 
 def _api() -> APIRouter:
     router = APIRouter()
-    for module in (api_overview, api_meters, api_curves, api_billing, api_runs, api_imports):
+    for module in (api_overview, api_alarms, api_meters, api_curves, api_billing, api_runs, api_imports):
         router.include_router(module.router)
     return router

@@ -43,6 +43,16 @@ LINK_DOWN: Final = N_(
 _ERRORS: Final[Mapping[str, tuple[str, str | None]]] = {
     "UnknownBill": (N_("There is no such bill."), None),
     "UnknownTariff": (N_("There is no such tariff."), None),
+    "UnknownFinding": (N_("There is no such alarm."), None),
+    "UnknownRecipient": (N_("There is no such recipient."), None),
+    "AlreadyAcknowledged": (N_("This alarm was acknowledged already."), None),
+    "RecipientExists": (N_("This address is told of that already."), None),
+    "RecipientRefused": (N_("This is no e-mail address."), N_("Write it as name@example.org.")),
+    "MailNotSetUp": (
+        N_("No mail server is set up, so nobody is told."),
+        N_("Set smtp_host and smtp_from in the settings, and start again."),
+    ),
+    "BadCursor": (N_("This page of the list does not exist."), N_("Start again from the first page.")),
     "UnknownMeter": (
         N_("This meter is not being read: it or its link is disabled."),
         N_("Enable both, then try again."),

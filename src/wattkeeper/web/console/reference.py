@@ -16,13 +16,15 @@ router = APIRouter(include_in_schema=False, dependencies=[needs()])
 
 # The API describes itself in English; its reference page says the same in the visitor's language.
 SUBJECTS: Final = (
-    N_("overview"), N_("meters"), N_("load curves"), N_("links"), N_("bills"), N_("tariffs"), N_("accounts"),
+    N_("overview"), N_("meters"), N_("load curves"), N_("links"), N_("alarms"), N_("notices"), N_("bills"), N_("tariffs"), N_("accounts"),
     N_("payments"), N_("import"),
 )  # fmt: skip
 SUMMARIES: Final = (
     N_("The figures of the overview"), N_("Links with state and success"), N_("List meters"), N_("One meter"),
     N_("Latest values of a meter"), N_("Readings of a meter"), N_("Read a meter now"),
     N_("The frames of a value, explained"), N_("Load curve of a metering point"), N_("Energy of all points together"),
+    N_("List alarms"), N_("One alarm"), N_("Acknowledge an alarm"), N_("List notices with their proof"), N_("Who is told"),
+    N_("Tell somebody from now on"), N_("Tell somebody no more"), N_("Send somebody a test"),
     N_("List bills"), N_("One bill"), N_("A bill as PDF"), N_("Issue a bill"), N_("Bill all accounts for a month"),
     N_("How far a bill run is"), N_("Tariffs"), N_("Give a tariff to accounts without one"), N_("List accounts"),
     N_("Record a payment"), N_("Payments of an account"), N_("The template to fill in"), N_("What a file would do"),
