@@ -6,7 +6,9 @@ uv run python tools/reference.py --check   # fail when they are not what the cod
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import typer
 import typer.main
@@ -80,9 +82,7 @@ def cli_page() -> str:
         "130 interrupted.",
         "",
     ]
-    for name in root.list_commands(context):
-        command = root.get_command(context, name)
-        assert command is not None
+    for name, command in _commands(root, context):
         inner = typer.Context(command, info_name=f"wattkeeper {name}")
         lines += [f"## wattkeeper {name}", "", (command.help or "").strip(), "", "| | |", "|---|---|"]
         for parameter in command.get_params(inner):
@@ -95,6 +95,16 @@ def cli_page() -> str:
                 )
         lines.append("")
     return "\n".join(lines)
+
+
+def _commands(group: Any, context: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command with its whole name, those of groups among them."""
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if hasattr(command, "list_commands"):
+            yield from _commands(command, typer.Context(command, info_name=name), f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
 
 
 def quantities_page() -> str:

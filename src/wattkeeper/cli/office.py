@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -17,12 +17,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from wattkeeper.cli.client import ask, running_server
 from wattkeeper.cli.options import DataDir, JsonFlag
 from wattkeeper.cli.output import chinese, console, errors, print_json, print_table
+from wattkeeper.cli.stores import opened
 from wattkeeper.kernel.errors import WattkeeperError
 from wattkeeper.kernel.ownership import Owner
 from wattkeeper.settings import Settings, load_settings
-
-if TYPE_CHECKING:
-    from wattkeeper.app import Parts
 
 POLL_SECONDS = 0.3
 UNFINISHED = frozenset({"queued", "running"})
@@ -111,7 +109,7 @@ def _import_here(
     from wattkeeper.registry import importing
     from wattkeeper.web.api.imports import import_answer
 
-    with _parts(settings) as parts:
+    with opened(settings) as parts:
         chosen = importing.ExistingRows(existing)
         with parts.database.read() as session:
             looked = importing.preview(session, content, name, existing=chosen)
@@ -197,7 +195,7 @@ def _bill_here(settings: Settings, month: str, tariff: str | None) -> dict[str, 
         return datetime.now(UTC)
 
     now = clock()
-    with _parts(settings) as parts:
+    with opened(settings) as parts:
         period = finished_month(month, parts.database, now=now)
         if tariff is not None:
             parts.billing.assign_where_none(tariff, valid_from=period.start, now=now)
@@ -207,17 +205,6 @@ def _bill_here(settings: Settings, month: str, tariff: str | None) -> dict[str, 
             if parts.billing.work_bill_run(owner=f"command {os.getpid()}", clock=clock) is None:
                 time.sleep(POLL_SECONDS)
         return bill_run_answer(run).model_dump(mode="json")
-
-
-@contextmanager
-def _parts(settings: Settings) -> Iterator["Parts"]:
-    from wattkeeper.app import Parts
-
-    parts = Parts.open(settings)
-    try:
-        yield parts
-    finally:
-        parts.close()
 
 
 @contextmanager

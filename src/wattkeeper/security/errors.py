@@ -51,6 +51,10 @@ class UnknownSession(SecurityError):
     """There is no such session, or it has ended."""
 
 
+class UnknownAct(SecurityError):
+    """There is no such act in the audit."""
+
+
 class UnknownToken(SecurityError):
     """There is no such token."""
 

@@ -74,7 +74,7 @@ def check_new(password: str, *, login: str) -> None:
             "This password is among the first that anyone tries.", reason="common", hint="Choose another one."
         )
     if len(login) >= NAME_LENGTH and login.casefold() in bare:
-        raise PasswordRefused("A password does not contain the user name.", reason="login")
+        raise PasswordRefused("A password does not contain the user name.", reason="has_login")
 
 
 def _normal(password: str) -> str:

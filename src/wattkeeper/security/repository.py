@@ -31,10 +31,6 @@ class SecurityRepository:
         """A user by name; logins are kept in lower case."""
         return self._session.scalar(select(User).where(User.login == login.strip().casefold()))
 
-    def any_user(self) -> bool:
-        """Whether there is anybody at all."""
-        return self._session.scalar(select(User.id).limit(1)) is not None
-
     def administrators(self) -> int:
         """How many unlimited administrators can sign in."""
         limited = select(UserScope.id).where(UserScope.user_id == User.id).exists()
@@ -204,18 +200,30 @@ class SecurityRepository:
         *,
         action: str = "",
         actor: str = "",
+        actor_id: int | None = None,
         subject: tuple[str, str] | None = None,
+        about: str = "",
         since: datetime | None = None,
         until: datetime | None = None,
         after: int | None = None,
         limit: int = 50,
     ) -> AuditPage:
-        """What was done, newest first. `action` and `actor` are beginnings; `subject` is a kind and an id, or ''."""
+        """What was done, newest first.
+
+        `action` is one action, or what all of its kind begin with, as `user`; `actor` is part of a name; `subject` is a
+        kind and an id, or ''; `about` is a subject's id, or part of its name.
+        """
         wanted = _audited()
         if action:
-            wanted = wanted.where(AuditEvent.action.startswith(action, autoescape=True))
+            below = AuditEvent.action.startswith(f"{action}.", autoescape=True)
+            wanted = wanted.where(or_(AuditEvent.action == action, below))
         if actor:
             wanted = wanted.where(AuditEvent.actor_name.icontains(actor, autoescape=True))
+        if actor_id is not None:
+            wanted = wanted.where(AuditEvent.actor_user_id == actor_id)
+        if about:
+            named = AuditEvent.subject_name.icontains(about, autoescape=True)
+            wanted = wanted.where(or_(AuditEvent.subject_id == about, named))
         if subject is not None:
             kind, key = subject
             wanted = wanted.where(AuditEvent.subject_kind == kind)

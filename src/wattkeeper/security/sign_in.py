@@ -129,6 +129,17 @@ class SignIn:
                 session, "session.revoke", now=now, subject=("user", user_id), name=user.login, after=ended
             )
 
+    def end_other_sessions(self, principal: Principal, *, now: datetime) -> int:
+        """End all of one's own sessions but the one that asks; returns how many."""
+        if principal.user_id is None or principal.session_id is None:
+            raise Forbidden("Only somebody who signed in with a password has sessions.")
+        with self._database.write() as session:
+            ended = SecurityRepository(session).end_sessions(principal.user_id, but=principal.session_id)
+            if ended:
+                subject, after = ("user", principal.user_id), {"sessions": ended}
+                record(session, "session.revoke", now=now, subject=subject, name=principal.login, after=after)
+            return ended
+
     def change_password(self, principal: Principal, *, present: str, new: str, now: datetime) -> None:
         """Change one's own password; all one's other sessions end.
 

@@ -31,9 +31,9 @@ class Users:
         self._database = database
 
     def first_administrator(self, *, now: datetime) -> str | None:
-        """Add the administrator of a new installation; the random password, or None when there are users already."""
+        """Add the administrator of a new installation; the random password, or None when somebody manages users already."""
         with self._database.write() as session:
-            if SecurityRepository(session).any_user():
+            if SecurityRepository(session).administrators():
                 return None
             wanted = UserWanted(name="Administrator 管理员", role=Role.ADMINISTRATOR)
             _, password = self.add_in(session, FIRST_LOGIN, wanted, now=now)
@@ -80,7 +80,7 @@ class Users:
             with _references():
                 session.flush()
                 repository.set_scope(user.id, sites=wanted.sites, areas=wanted.areas)
-            _keep_an_administrator(repository)
+            _keep_an_administrator(repository, before)
             view = view_of(user, wanted.sites, wanted.areas)
             record(
                 session, "user.change", now=now, subject=("user", user.id), name=user.login,
@@ -98,7 +98,7 @@ class Users:
                 return before
             user.disabled_at = now if disabled else None
             session.flush()
-            _keep_an_administrator(repository)
+            _keep_an_administrator(repository, before)
             if disabled:
                 repository.end_sessions(user_id)
             view = replace(before, disabled_at=user.disabled_at)
@@ -211,8 +211,9 @@ def _check(wanted: UserWanted) -> None:
         raise UserRefused("A customer sees what is theirs, not areas.", reason="customer_scope")
 
 
-def _keep_an_administrator(repository: SecurityRepository) -> None:
-    if not repository.administrators():
+def _keep_an_administrator(repository: SecurityRepository, before: UserView) -> None:
+    """Refuse a change that took away the last one who may manage users."""
+    if before.role is Role.ADMINISTRATOR and not repository.administrators():
         raise UserRefused(
             "Somebody must be left who may manage users.",
             reason="last_administrator",
