@@ -61,6 +61,7 @@ def bill(estate: Estate, database: Database, store: ReadingsStore) -> None:
             billing.issue_bill(
                 account_id, period=month, now=_issued_at(month), due_at=_issued_at(month) + timedelta(days=20)
             )
+        database.analyse()  # as the server's maintenance does
         with database.write() as session:
             _copy_bills(session, estate, month)
             _pay(session, month, latest=month is months[-1])

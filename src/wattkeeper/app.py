@@ -241,6 +241,7 @@ class Server:
         self.parts.store.maintain()
         with self.parts.database.write() as session:
             ChangeFeed().prune(session)
+        self.parts.database.analyse()
 
 
 def _now() -> datetime:

@@ -22,6 +22,8 @@ from wattkeeper.kernel.columns import BigId, Instant
 from wattkeeper.kernel.errors import WattkeeperError
 
 _BUSY_SECONDS = 15
+_ROWS_ANALYSED = 1000
+"""Rows of each index that tell enough of the rest; all of a large ledger would take a writer's time."""
 
 
 class DatabaseError(WattkeeperError):
@@ -105,6 +107,19 @@ class Database:
         with self._explained(), connect() as connection, _foreign_keys_off(connection), connection.begin():
             runner.upgrade(connection, scripts=scripts)
 
+    def analyse(self) -> None:
+        """Tell SQLite how many rows it has and how they differ; PostgreSQL finds out by itself.
+
+        Without it, SQLite takes `cancels_id IS NULL` for rare, because it is unique, and goes through every bill there
+        is to find those of one account: 25 ms for each bill issued at 10,000 bills, and more with each month.
+        """
+        if self._engine.dialect.name != "sqlite" or _in_memory(self.url):
+            return
+        with self.write() as session:
+            for statement in (f"PRAGMA analysis_limit={_ROWS_ANALYSED}", "ANALYZE"):
+                session.connection().exec_driver_sql(statement)
+        self._engine.dispose()  # what is open already would go on with what it knew
+
     def dispose(self) -> None:
         """Close every connection."""
         self._engine.dispose()
@@ -171,9 +186,8 @@ def _create_engine(url: URL) -> Engine:
     if url.get_backend_name() == "postgresql":
         return create_engine(url, pool_pre_ping=True)
     # Each thread has its own connection to a file; a database in memory lives in exactly one.
-    in_memory = url.database in {None, "", ":memory:"}
     sizes: dict[str, Any] = (
-        {"pool_size": 1, "max_overflow": 0} if in_memory else {"pool_size": 8, "max_overflow": 32}
+        {"pool_size": 1, "max_overflow": 0} if _in_memory(url) else {"pool_size": 8, "max_overflow": 32}
     )
     engine = create_engine(
         url,
@@ -185,6 +199,10 @@ def _create_engine(url: URL) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _in_memory(url: URL) -> bool:
+    return url.database in {None, "", ":memory:"}
 
 
 def _reading(engine: Engine) -> Engine:

@@ -166,3 +166,18 @@ def test_a_database_in_memory_is_one_for_all_threads():
     writer.join(10)
     assert cursors(database) == ["a"]
     database.dispose()
+
+
+def test_analysing_tells_sqlite_what_its_indexes_are_worth(tmp_path):
+    database = Database(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    database.create_schema()
+    for consumer in ("a", "b"):
+        add(database, consumer)
+    with database.read() as held:  # a reader does not keep anyone from analysing
+        held.execute(text("SELECT count(*) FROM feed_cursor"))
+        database.analyse()
+    with database.read() as session:
+        known = dict(session.execute(text("SELECT tbl, stat FROM sqlite_stat1")).tuples().all())
+    assert known
+    assert cursors(database) == ["a", "b"]
+    database.dispose()
