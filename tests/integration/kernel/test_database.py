@@ -177,7 +177,7 @@ def test_analysing_tells_sqlite_what_its_indexes_are_worth(tmp_path):
         held.execute(text("SELECT count(*) FROM feed_cursor"))
         database.analyse()
     with database.read() as session:
-        known = dict(session.execute(text("SELECT tbl, stat FROM sqlite_stat1")).tuples().all())
+        known = session.execute(text("SELECT tbl, stat FROM sqlite_stat1")).all()
     assert known
     assert cursors(database) == ["a", "b"]
     database.dispose()
