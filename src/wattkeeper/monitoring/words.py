@@ -246,7 +246,9 @@ def _facts(finding: FindingView, language: Language) -> dict[str, str]:
     facts["name"] = finding.subject_name
     if "quantity" in worst:
         facts["quantity"] = quantity_name(worst["quantity"], language)
-        facts["value"] = shown_value(worst["value"], worst["quantity"])
+        facts["value"], facts["limit"] = compared(
+            worst["value"], evidence.get("limit", "0"), worst["quantity"]
+        )
     if "deviation_s" in evidence:
         facts["deviation"] = duration(abs(evidence["deviation_s"]), language)
         facts["limit"] = duration(evidence["limit_s"], language)
@@ -259,6 +261,22 @@ def quantity_name(key: str, language: Language) -> str:
     """A quantity's name."""
     entry = QUANTITIES.get(key)
     return key if entry is None else (entry.name_zh if language == "zh" else entry.name_en)
+
+
+def compared(value: str, limit: str, quantity: str) -> tuple[str, str]:
+    """A value and its limit with as many decimals as one of them needs, and at least one.
+
+    >>> compared("189.0", "198", "voltage_l1"), compared("102", "100", "active_power")
+    (('189.0', '198.0'), ('102.0', '100.0'))
+    >>> compared("6.001", "6", "current_l1")
+    ('6.001', '6.000')
+    """
+    most = QUANTITIES[quantity].decimals if quantity in QUANTITIES else 4
+    shown = [f"{Decimal(text):.{most}f}" for text in (value, limit)]
+    spare = min(len(text) - len(text.rstrip("0")) for text in shown)
+    cut = min(spare, most - 1) if most else 0
+    first, second = (text[: len(text) - cut] for text in shown)
+    return first, second
 
 
 def shown_value(text: str, quantity: str) -> str:

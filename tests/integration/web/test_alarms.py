@@ -177,7 +177,7 @@ async def test_open_pages_are_told_of_a_new_alarm(troubled, administrator):
     assert told["raised"] == [
         {
             "href": f"/alarms/{alarm(troubled, HOME, 'voltage_low').id}",
-            "text": "Meter 000000000100: Voltage L2 too low, 189.0 V < 198 V",
+            "text": "Meter 000000000100: Voltage L2 too low, 189.0 V < 198.0 V",
             "state": "warn",
         }
     ]

@@ -99,3 +99,12 @@ def test_a_notice_of_the_end_says_why():
     assert subject == "【告警解除】电表 000000000161 无应答"
     assert "解除时间：2026-11-22 17:37:05 (Asia/Shanghai)（已恢复应答）" in text
     assert "详情" not in text
+
+
+def test_the_examples_of_the_words_hold():
+    import doctest
+
+    from wattkeeper.monitoring import notices, words
+
+    for module in (words, notices):
+        assert doctest.testmod(module).failed == 0
