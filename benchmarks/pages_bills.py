@@ -152,14 +152,14 @@ def _in_the_name_of(model: Bill, account: Account, customer: str) -> Row:
 def _post(session: Session, rows: list[tuple[Row, str, str]]) -> None:
     """Debit each account with its bill, or credit it with its payment, as the ledger does."""
     ledger = Ledger(session)
-    receivable = dict(session.execute(select(LedgerAccount.account_id, LedgerAccount.id)).tuples().all())
+    receivable = _receivables(session)
     new = [
         {"code": f"receivable:{row['account_id']}:{CURRENCY}", "kind": "receivable", "currency": CURRENCY, "account_id": row["account_id"]}
         for row, *_ in rows if row["account_id"] not in receivable
     ]  # fmt: skip
     for chunk in _chunks(new):
         session.execute(insert(LedgerAccount), chunk)
-    receivable = dict(session.execute(select(LedgerAccount.account_id, LedgerAccount.id)).tuples().all())
+    receivable = _receivables(session)
     postings, seals = [], []
     for row, kind, against in rows:
         amount: Decimal = row["total"] if kind == "bill" else -row["amount"]
@@ -177,6 +177,12 @@ def _post(session: Session, rows: list[tuple[Row, str, str]]) -> None:
     for model, written in ((Posting, postings), (LedgerTransaction, seals)):
         for chunk in _chunks(written):
             session.execute(insert(model), chunk)
+
+
+def _receivables(session: Session) -> dict[int | None, int]:
+    """The ledger account of each account."""
+    rows = session.execute(select(LedgerAccount.account_id, LedgerAccount.id))
+    return {row[0]: row[1] for row in rows}
 
 
 def _pay(session: Session, month: TimeRange, *, latest: bool) -> None:

@@ -17,6 +17,7 @@ from wattkeeper.billing.values import (
     Ageing,
     BillFilter,
     BillPage,
+    OpenBills,
     PaymentFilter,
     PaymentMethod,
     PaymentPage,
@@ -69,6 +70,13 @@ class Books:
                 for account, customer in found
             )
             return AccountPage(rows, total, following)
+
+    def open_bills(self, *, scope: Scope = EVERYTHING) -> OpenBills:
+        """The bills nobody has paid yet, together."""
+        with self._database.read() as session:
+            found = Lists(session, scope).open_bills()
+        sums = _sums({currency: amount for currency, (_, amount) in found.items()})
+        return OpenBills(sum(count for count, _ in found.values()), sums)
 
     def unbilled(self, month: TimeRange, *, scope: Scope = EVERYTHING) -> int:
         """How many accounts open all that month lack its bill; 0 while nobody at all has been billed for it."""

@@ -125,6 +125,13 @@ class Lists:
             rows = rows.where(Bill.id < after)
         return list(self._session.scalars(rows))
 
+    def open_bills(self) -> dict[str, tuple[int, Decimal]]:
+        """How many bills are not paid, and what they come to, by currency."""
+        wanted = select(Bill.currency, func.count(), func.sum(Bill.total)).where(*_in_state(BillState.ISSUED))
+        if not self._scope.everything:
+            wanted = wanted.where(Bill.account_id.in_(select(Account.id).where(self._scope.has_account())))
+        return {row[0]: (row[1], row[2]) for row in self._session.execute(wanted.group_by(Bill.currency))}
+
     def settled(self, account_ids: Collection[int]) -> set[int]:
         """The bills of these accounts that payments reach to."""
         return set(self._session.scalars(_settled(account_ids)))

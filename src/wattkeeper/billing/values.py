@@ -186,6 +186,14 @@ class BillPage:
     next_after: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class OpenBills:
+    """The bills that are not paid: how many, and what they come to, one amount per currency."""
+
+    count: int
+    total: tuple[Money, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BillFilter:
     """What a list of bills is narrowed to; `search` is a part of the number, or of the account's code or name."""

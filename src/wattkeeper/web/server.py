@@ -1,10 +1,14 @@
 """The HTTP server around the application: uvicorn, which ends the live streams before it waits for connections."""
 
+import asyncio
 import socket
 from pathlib import Path
 
+import structlog
 import uvicorn
 from fastapi import FastAPI
+
+log = structlog.get_logger(__name__)
 
 
 class ConsoleServer(uvicorn.Server):
@@ -14,10 +18,22 @@ class ConsoleServer(uvicorn.Server):
         super().__init__(config)
         self._application = application
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to serve, and find out meanwhile what the first visitor would wait for."""
+        await super().startup(sockets)
+        self._warming = asyncio.create_task(asyncio.to_thread(self._warm), name="warm up")
+
+    def _warm(self) -> None:
+        try:
+            self._application.state.figures(self._application.state.services)
+        except Exception:
+            log.exception("warming_up_failed")  # the first visitor tries again, and hears why
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the live streams, then shut down as uvicorn does."""
         self._application.state.live.close()
         await super().shutdown(sockets)
+        await self._warming  # before the stores close
 
 
 def build_server(

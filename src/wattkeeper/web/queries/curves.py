@@ -132,7 +132,7 @@ def load_curve(
                 "The load of all points together is kept by the day.", hint="Use resolution=day or month."
             )
         return bin_intervals(store.intervals(point_ids=point_ids, quantity=quantity, period=period), edges)
-    days = store.energy_by_day(point_ids, quantity, period, zone)
+    days = store.energy_of_days(point_ids, quantity, period, zone)
     return bin_days(days, edges, zone)
 
 

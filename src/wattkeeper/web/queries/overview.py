@@ -1,22 +1,24 @@
 """What the overview says: how much was used, what needs a person."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Final, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
-import pyarrow.compute as pc
-
-from wattkeeper.billing.values import BillState
-from wattkeeper.collection.values import MeterState, Presence
+from wattkeeper.collection.values import MeterState, Presence, SuccessRate
 from wattkeeper.kernel.money import Money
-from wattkeeper.kernel.timerange import TimeRange
+from wattkeeper.kernel.timerange import TimeRange, start_of_day
+from wattkeeper.monitoring import words
+from wattkeeper.monitoring.models import SubjectKind
 from wattkeeper.registry.scope import Scope
 from wattkeeper.web.language import Language
 from wattkeeper.web.queries import within
+from wattkeeper.web.queries.alarms import LEVELS
 from wattkeeper.web.queries.curves import IMPORT
 from wattkeeper.web.queries.links import Health, LinkLine, health_today, link_lines
 from wattkeeper.web.queries.money import unbilled_accounts
@@ -35,9 +37,10 @@ READS_TO_JUDGE: Final = 8
 CLOCK_OFF: Final = timedelta(minutes=1)
 WEEK: Final = timedelta(days=7)
 FRESH: Final = timedelta(seconds=10)
+WHILE_FINDING: Final = timedelta(minutes=1)
+"""Up to this age what is kept is shown while it is found out anew; after a longer silence whoever comes waits."""
 LOOK_BACK: Final = timedelta(hours=1)
 """How far back the newest interval is looked for."""
-OPEN_BILLS_COUNTED: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +65,13 @@ class Figures:
     owed: tuple[Money, ...]
     unbilled: int
     unbilled_month: datetime
-    states: tuple[MeterState, ...]
+    answering: int
+    silent: int
+    unasked: int
+    troubled: tuple[tuple[MeterState, SuccessRate | None], ...]
+    """The meters that need a look, most urgent first, with their success today."""
     health: Health
+    """Of the links."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +119,34 @@ class Remembered(Generic[T]):
     def __init__(self, find: Callable[[], T], clock: Callable[[], datetime]) -> None:
         self._find = find
         self._clock = clock
-        self._lock = threading.Lock()
+        self._finding = threading.Lock()
         self._kept: tuple[datetime, T] | None = None
 
     def __call__(self) -> T:
-        """The value, at most ten seconds old; one caller finds it out while the others wait."""
-        with self._lock:
-            now = self._clock()
-            if self._kept is None or not timedelta(0) <= now - self._kept[0] < FRESH:
-                self._kept = (now, self._find())
+        """The value: at most ten seconds old, or the one before while a new one is being found out."""
+        kept = self._kept
+        if kept is not None and self._younger(kept, FRESH):
+            return kept[1]
+        if kept is not None and self._younger(kept, WHILE_FINDING):
+            if self._finding.acquire(blocking=False):
+                threading.Thread(target=self._find_aside, name="figures", daemon=True).start()
+            return kept[1]
+        with self._finding:
+            if self._kept is None or not self._younger(self._kept, FRESH):
+                self._kept = (self._clock(), self._find())
             return self._kept[1]
+
+    def _find_aside(self) -> None:
+        """In a thread of its own; when it fails, whoever asks next finds out and hears why."""
+        try:
+            self._kept = (self._clock(), self._find())
+        except Exception:  # noqa: BLE001 (whatever it is, the next caller meets it)
+            self._kept = None
+        finally:
+            self._finding.release()
+
+    def _younger(self, kept: tuple[datetime, T], age: timedelta) -> bool:
+        return timedelta(0) <= self._clock() - kept[0] < age
 
 
 class RememberedByScope:
@@ -144,8 +170,8 @@ class RememberedByScope:
 def energies(services: Services, zone: ZoneInfo) -> Energies:
     """The sums of the days that the overview shows."""
     now = services.clock()
-    days = _energy_by_day(services, named_period("last-month", zone=zone, now=now).start, now, zone)
     today = now.astimezone(zone).date()
+    days = _energy_of_days(services, today, zone)
     this_month = {
         day: energy for day, energy in days.items() if (day.year, day.month) == (today.year, today.month)
     }
@@ -162,23 +188,30 @@ def energies(services: Services, zone: ZoneInfo) -> Energies:
 def figures(services: Services, zone: ZoneInfo) -> Figures:
     """Everything about the whole fleet that the overview shows."""
     last_month = named_period("last-month", zone=zone, now=services.clock())
-    count, owed = _open_bills(services)
+    opened = services.billing.books.open_bills(scope=services.scope)
+    states, health = within.meter_states(services), health_today(services, zone)
+    presences = Counter(state.presence for state in states)
     return Figures(
         energies=energies(services, zone),
         known_until=_known_until(services, zone),
-        open_bills=count,
-        owed=tuple(owed),
+        open_bills=opened.count,
+        owed=opened.total,
         unbilled=unbilled_accounts(services, last_month),
         unbilled_month=last_month.start,
-        states=within.meter_states(services),
-        health=health_today(services, zone),
+        answering=presences[Presence.ANSWERING],
+        silent=presences[Presence.SILENT],
+        unasked=presences[Presence.UNKNOWN],
+        troubled=tuple(_troubled(states, health)),
+        health=Health(tuple(rate for rate in health.rates if rate.meter_id is None)),
     )
 
 
-def _energy_by_day(services: Services, start: datetime, end: datetime, zone: ZoneInfo) -> dict[date, Decimal]:
-    table = services.store.energy_by_day(within.point_ids(services), IMPORT, TimeRange(start, end), zone)
-    sums = table.group_by("day").aggregate([("energy", "sum")])
-    return dict(zip(sums["day"].to_pylist(), sums["energy_sum"].to_pylist(), strict=True))
+def _energy_of_days(services: Services, today: date, zone: ZoneInfo) -> dict[date, Decimal]:
+    """From the beginning of last month to the end of today."""
+    last_month = (today.replace(day=1) - timedelta(days=1)).replace(day=1)
+    period = TimeRange(start_of_day(last_month, zone), start_of_day(today + timedelta(days=1), zone))
+    table = services.store.energy_of_days(within.point_ids(services), IMPORT, period, zone)
+    return dict(zip(table["day"].to_pylist(), table["energy"].to_pylist(), strict=True))
 
 
 def _sum(energies: Iterable[Decimal]) -> Decimal | None:
@@ -192,17 +225,20 @@ def overview(services: Services, say: Language, known: Figures) -> Overview:
     links = link_lines(services, say, health)
     with services.database.read() as session:
         meters = services.registry(session).counts().meters_enabled
-    silent = [state for state in known.states if state.presence is Presence.SILENT]
-    tasks = [*_link_tasks(links, say), *_account_tasks(known, say)]
-    troubled = _troubled(known.states, health)
-    shown = [*tasks, *_meter_tasks(services, troubled[: max(0, TASKS_SHOWN - len(tasks))], health, say)]
+    watched = services.monitoring.open_subjects(scope=services.scope)
+    unwatched = [link for link in links if (SubjectKind.LINK, link.id) not in watched]
+    troubled = [item for item in known.troubled if not _has_alarm(item[0], watched)]
+    alarms = list(_alarm_tasks(services, say))
+    tasks = [*alarms, *_link_tasks(unwatched, say), *_account_tasks(known, say)]
+    shown = [*tasks, *_meter_tasks(services, troubled[: max(0, TASKS_SHOWN - len(tasks))], say)]
+    waiting = services.monitoring.counts(services.scope).unacknowledged
     sums = known.energies
     return Overview(
         collecting=services.collector is not None,
         meters=meters,
-        answering=sum(state.presence is Presence.ANSWERING for state in known.states),
-        silent_count=len(silent),
-        unasked=sum(state.presence is Presence.UNKNOWN for state in known.states),
+        answering=known.answering,
+        silent_count=known.silent,
+        unasked=known.unasked,
         backfilling=sum(link.backfilling or 0 for link in links),
         today_kwh=sums.today,
         yesterday_kwh=sums.yesterday,
@@ -215,7 +251,7 @@ def overview(services: Services, say: Language, known: Figures) -> Overview:
         open_bills=known.open_bills,
         open_amount=" + ".join(say.money(amount) for amount in known.owed),
         tasks=tuple(sorted(shown, key=lambda task: task.level != "bad")),
-        more_tasks=len(tasks) + len(troubled) - len(shown),
+        more_tasks=max(0, waiting - len(alarms)) + len(tasks) + len(troubled) - len(shown),
         links=tuple(sorted(links, key=_worst_first)[:LINKS_SHOWN]),
         more_links=max(0, len(links) - LINKS_SHOWN),
     )
@@ -223,6 +259,18 @@ def overview(services: Services, say: Language, known: Figures) -> Overview:
 
 def _worst_first(link: LinkLine) -> tuple[bool, float]:
     return (link.level != "bad", 1.0 if link.success is None else round(link.success, 2))
+
+
+def _alarm_tasks(services: Services, say: Language) -> Iterator[Task]:
+    """Alarms that nobody has acknowledged, the most urgent first."""
+    for finding in services.monitoring.most_urgent(scope=services.scope, limit=TASKS_SHOWN):
+        what, why = words.sentence_of(finding, say.code), words.advice_of(finding.code, say.code)
+        yield Task(LEVELS[finding.severity], what, why, f"/alarms/{finding.id}", finding.raised_at)
+
+
+def _has_alarm(state: MeterState, watched: AbstractSet[tuple[SubjectKind, int]]) -> bool:
+    """Whether a meter, or the link it hangs on, has an alarm of its own."""
+    return (SubjectKind.METER, state.meter_id) in watched or (SubjectKind.LINK, state.link_id) in watched
 
 
 def _link_tasks(links: Iterable[LinkLine], say: Language) -> Iterator[Task]:
@@ -243,7 +291,9 @@ def _account_tasks(known: Figures, say: Language) -> Iterator[Task]:
         yield Task("warn", what, why, f"/accounts?unbilled={code}", None)
 
 
-def _troubled(states: Sequence[MeterState], health: Health) -> list[MeterState]:
+def _troubled(
+    states: Sequence[MeterState], health: Health
+) -> Iterator[tuple[MeterState, SuccessRate | None]]:
     """Silent meters, longest first; then those that answer badly or whose clock is off."""
     rates = {rate.meter_id: rate for rate in health.rates if rate.meter_id is not None}
 
@@ -258,7 +308,7 @@ def _troubled(states: Sequence[MeterState], health: Health) -> list[MeterState]:
     rest = [
         state for state in states if state.meter_id not in listed and (unsteady(state) or _clock_off(state))
     ]
-    return silent + rest
+    return ((state, rates.get(state.meter_id)) for state in silent + rest)
 
 
 def _clock_off(state: MeterState) -> bool:
@@ -266,13 +316,12 @@ def _clock_off(state: MeterState) -> bool:
 
 
 def _meter_tasks(
-    services: Services, troubled: Sequence[MeterState], health: Health, say: Language
+    services: Services, troubled: Sequence[tuple[MeterState, SuccessRate | None]], say: Language
 ) -> Iterator[Task]:
     with services.database.read() as session:
         registry = services.registry(session)
-        names = {state.meter_id: registry.get_meter(state.meter_id).address for state in troubled}
-    for state in troubled:
-        rate = health.of_meter(state.meter_id)
+        names = {state.meter_id: registry.get_meter(state.meter_id).address for state, _ in troubled}
+    for state, rate in troubled:
         why = failure_said(rate.failures, say) if rate else ""
         share = rate.rate if rate else None
         if rate and share and rate.reads >= READS_TO_JUDGE and share < UNSTEADY_BELOW:
@@ -317,21 +366,5 @@ def _known_until(services: Services, zone: ZoneInfo) -> datetime | None:
     midnight = named_period("today", zone=zone, now=now).start
     if midnight >= now:
         return None
-    table = services.store.intervals(
-        point_ids=within.point_ids(services),
-        quantity=IMPORT,
-        period=TimeRange(max(midnight, now - LOOK_BACK), now),
-    )
-    ends = table.filter(table["energy"].is_valid())["end_at"]
-    newest: datetime | None = pc.max(ends).as_py()
-    return newest
-
-
-def _open_bills(services: Services) -> tuple[int, list[Money]]:
-    """How many bills are open, and their sum per currency."""
-    owed: dict[str, Money] = {}
-    page = services.billing.bills(state=BillState.ISSUED, scope=services.scope, limit=OPEN_BILLS_COUNTED)
-    for bill in page.items:
-        currency = bill.total.currency
-        owed[currency] = owed[currency] + bill.total if currency in owed else bill.total
-    return len(page.items), list(owed.values())
+    period = TimeRange(max(midnight, now - LOOK_BACK), now)
+    return services.store.known_until(within.point_ids(services), IMPORT, period)
