@@ -15,11 +15,22 @@ function toggleNav(button) {
   button.setAttribute('aria-expanded', open)
 }
 
+// Without HTTPS a browser has no clipboard for us: then the text beside the button is selected, for Ctrl-C.
+async function copy(button) {
+  try {
+    await navigator.clipboard.writeText(button.dataset.text)
+    if (button.dataset.copied) button.textContent = button.dataset.copied
+  } catch {
+    const text = button.parentElement.querySelector('code')
+    if (text) getSelection().selectAllChildren(text)
+  }
+}
+
 document.addEventListener('click', event => {
   const button = event.target.closest('[data-act]')
   if (button?.dataset.act === 'theme') chooseTheme()
   if (button?.dataset.act === 'nav') toggleNav(button)
-  if (button?.dataset.act === 'copy') navigator.clipboard?.writeText(button.dataset.text)
+  if (button?.dataset.act === 'copy') copy(button)
   if (button?.dataset.act === 'print') print()
   const row = event.target.closest('tr[data-href]')
   if (row && !event.target.closest('a, button, input, label, summary') && !getSelection().toString()) location = row.dataset.href

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
-from wattkeeper.billing.errors import BillingError, BillingRefused
+from wattkeeper.billing.errors import BillingError, BillingRefused, UnknownBillRun
 from wattkeeper.billing.repository import BillingRepository
 from wattkeeper.billing.values import BillRunView
 from wattkeeper.kernel.calendars import CalendarYearUnknown
@@ -87,7 +87,7 @@ class BillRuns:
             bills = BillingRepository(session)
             job = bills.job(job_id)
             if job is None or job.kind != KIND:
-                raise BillingError(
+                raise UnknownBillRun(
                     f"There is no bill run {job_id}.", hint="Look it up in the list of bill runs."
                 )
             cursor = _cursor(job.cursor)

@@ -38,6 +38,10 @@ class UnknownBill(BillingError):
     """No bill has this id or number."""
 
 
+class UnknownBillRun(BillingError):
+    """No bill run has this id."""
+
+
 class BillNotCancellable(BillingError):
     """The bill is cancelled already, or is itself a cancellation."""
 

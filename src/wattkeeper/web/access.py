@@ -86,6 +86,16 @@ def principal_of(request: Request) -> Principal:
     return principal
 
 
+def in_person(request: Request) -> int:
+    """The user who asks and signed in with a password; a token has no say over how its owner gets in."""
+    principal = principal_of(request)
+    if principal.user_id is None or principal.session_id is None:
+        raise Forbidden(
+            "Only somebody who signed in with a password may do this.", hint="Sign in on the console."
+        )
+    return principal.user_id
+
+
 def scope_of(principal: Principal | None) -> NetworkScope:
     """The part of the network that somebody may see."""
     return NetworkScope(principal.sites, principal.areas) if principal else NetworkScope()

@@ -7,6 +7,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from wattkeeper.web import live, problems
 from wattkeeper.web.access import Identity, require_declared
+from wattkeeper.web.api import administration as api_administration
 from wattkeeper.web.api import alarms as api_alarms
 from wattkeeper.web.api import billing as api_billing
 from wattkeeper.web.api import curves as api_curves
@@ -17,6 +18,7 @@ from wattkeeper.web.api import runs as api_runs
 from wattkeeper.web.api.description import described
 from wattkeeper.web.assets import Assets
 from wattkeeper.web.console import (
+    administration,
     alarms,
     billing,
     billing_files,
@@ -55,6 +57,7 @@ TAGS = [
     {"name": "accounts", "description": "Who pays."},
     {"name": "payments", "description": "Money received at a counter."},
     {"name": "import", "description": "Master data from Excel or CSV."},
+    *api_administration.TAGS,
 ]
 COMPRESS_FROM_BYTES = 1000
 
@@ -100,6 +103,8 @@ def create_application(services: Services) -> FastAPI:
         reference,
     ):
         application.include_router(module.router)
+    for pages in administration.ROUTERS:
+        application.include_router(pages)
     application.include_router(live.router)
     application.openapi = described(application)  # type: ignore[method-assign]
     require_declared(application)
@@ -115,4 +120,6 @@ def _api() -> APIRouter:
     router = APIRouter()
     for module in (api_overview, api_alarms, api_meters, api_curves, api_billing, api_runs, api_imports):
         router.include_router(module.router)
+    for part in api_administration.ROUTERS:
+        router.include_router(part)
     return router

@@ -4,13 +4,16 @@ The rooms below say what happened in English, for logs and programs. A page tell
 next step in their language; the room's own sentence stays beside it as a detail, marked as English.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from wattkeeper.kernel.errors import WattkeeperError
+from wattkeeper.security.errors import PasswordRefused, SignInThrottled, UserRefused
 from wattkeeper.web.language import Language
 from wattkeeper.web.queries.states import N_
+from wattkeeper.web.security_words import BY_CLASS, BY_REASON, TOO_MANY, TRY_AGAIN_IN
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,7 @@ def said(error: WattkeeperError, say: Language) -> Said:
     """One of our errors for people."""
     if say.code == "en":
         return Said(error.message, error.hint)
-    found = _not_found(error, say) or _refusal(error, say) or _by_class(error, say)
+    found = _security(error, say) or _not_found(error, say) or _refusal(error, say) or _by_class(error, say)
     return found or Said(say.text(N_("That did not work")), None, str(error))
 
 
@@ -140,6 +143,22 @@ def failure_said(failures: Mapping[str, int], say: Language) -> str:
     """Why reads of a meter fail, by the reason counted most often; empty when none was counted."""
     code = max(failures, key=lambda key: failures[key], default="")
     return say.text(FAILURES[code]) if code in FAILURES and failures[code] else ""
+
+
+def reason_said(reason: str, say: Language) -> str:
+    """Why an account is not billed, in a sentence; empty for a reason without words."""
+    found = _REFUSALS.get(reason)
+    return say.text(found[0]) if found else ""
+
+
+def _security(error: WattkeeperError, say: Language) -> Said | None:
+    """Something about users, sign-in and rights; its own sentence says no more than ours."""
+    if isinstance(error, SignInThrottled):
+        minutes = math.ceil(error.retry_after_s / 60)
+        return Said(say.text(TOO_MANY), say.text(TRY_AGAIN_IN, n=minutes))
+    reason = error.reason if isinstance(error, PasswordRefused | UserRefused) else ""
+    words = BY_REASON.get(reason) or BY_CLASS.get(type(error).__name__)
+    return Said(say.text(words[0]), say.text(words[1]) if words[1] else None) if words else None
 
 
 def _not_found(error: Any, say: Language) -> Said | None:

@@ -258,7 +258,7 @@ def test_sign_ins_are_written_down(security, operator):
         ("password123", "common"),
         ("ＰＡＳＳＷＯＲＤ１２３", "common"),
         ("aaaaaaaaaaaab", "common"),
-        ("the-operator-1", "login"),
+        ("the-operator-1", "has_login"),
     ],
 )
 def test_what_a_new_password_must_have(password, reason):
