@@ -20,8 +20,8 @@ await Promise.all([
     ...common, entryPoints: [here('console.js')], format: 'esm', splitting: true, chunkNames: '[name]-[hash]',
   }),
   // Runs before the first paint, so it is a classic script.
-  build({ ...common, entryPoints: [here('boot.js')], format: 'iife' }),
-  build({ ...common, entryPoints: [here('app.css')] }),
+  build({ ...common, entryPoints: [here('boot.js'), here('portal.js')], format: 'iife' }),
+  build({ ...common, entryPoints: [here('app.css'), here('portal.css')] }),
 ])
 
 cpSync(modules + 'htmx.org/dist/htmx.min.js', dist + 'htmx.min.js')

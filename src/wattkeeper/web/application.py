@@ -14,6 +14,7 @@ from wattkeeper.web.api import curves as api_curves
 from wattkeeper.web.api import imports as api_imports
 from wattkeeper.web.api import meters as api_meters
 from wattkeeper.web.api import overview as api_overview
+from wattkeeper.web.api import portal as api_portal
 from wattkeeper.web.api import runs as api_runs
 from wattkeeper.web.api.description import described
 from wattkeeper.web.assets import Assets
@@ -37,6 +38,7 @@ from wattkeeper.web.console import (
 from wattkeeper.web.guard import Guard
 from wattkeeper.web.idempotency import Idempotency
 from wattkeeper.web.pages import Pages, first_zone
+from wattkeeper.web.portal import PORTAL
 from wattkeeper.web.queries.imports import Uploads
 from wattkeeper.web.queries.overview import RememberedByScope, figures
 from wattkeeper.web.services import Services
@@ -57,6 +59,7 @@ TAGS = [
     {"name": "accounts", "description": "Who pays."},
     {"name": "payments", "description": "Money received at a counter."},
     {"name": "import", "description": "Master data from Excel or CSV."},
+    {"name": "portal", "description": "What a customer sees of their own accounts."},
     *api_administration.TAGS,
 ]
 COMPRESS_FROM_BYTES = 1000
@@ -103,6 +106,8 @@ def create_application(services: Services) -> FastAPI:
         reference,
     ):
         application.include_router(module.router)
+    for part in PORTAL:
+        application.include_router(part.router)
     for pages in administration.ROUTERS:
         application.include_router(pages)
     application.include_router(live.router)
@@ -118,7 +123,7 @@ def create_application(services: Services) -> FastAPI:
 
 def _api() -> APIRouter:
     router = APIRouter()
-    for module in (api_overview, api_alarms, api_meters, api_curves, api_billing, api_runs, api_imports):
+    for module in (api_overview, api_alarms, api_meters, api_curves, api_billing, api_runs, api_imports, api_portal):
         router.include_router(module.router)
     for part in api_administration.ROUTERS:
         router.include_router(part)

@@ -17,7 +17,7 @@ router = APIRouter(include_in_schema=False, dependencies=[needs()])
 # The API describes itself in English; its reference page says the same in the visitor's language.
 SUBJECTS: Final = (
     N_("overview"), N_("meters"), N_("load curves"), N_("links"), N_("alarms"), N_("notices"), N_("bills"), N_("tariffs"), N_("accounts"),
-    N_("payments"), N_("import"),
+    N_("payments"), N_("import"), N_("portal"),
 )  # fmt: skip
 SUMMARIES: Final = (
     N_("The figures of the overview"), N_("Links with state and success"), N_("List meters"), N_("One meter"),
@@ -28,7 +28,8 @@ SUMMARIES: Final = (
     N_("List bills"), N_("One bill"), N_("A bill as PDF"), N_("Issue a bill"), N_("Bill all accounts for a month"),
     N_("How far a bill run is"), N_("Tariffs"), N_("Give a tariff to accounts without one"), N_("List accounts"),
     N_("Record a payment"), N_("Payments of an account"), N_("The template to fill in"), N_("What a file would do"),
-    N_("Import a file, all of it or nothing"),
+    N_("Import a file, all of it or nothing"), N_("Your accounts"), N_("Your usage"), N_("Your bills"),
+    N_("One of your bills"), N_("One of your bills as PDF"), N_("Your payments"), N_("Your meters"),
 )  # fmt: skip
 
 

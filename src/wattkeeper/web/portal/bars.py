@@ -7,10 +7,11 @@ from decimal import Decimal
 from typing import Final
 
 WIDTH: Final = 720
-TOP: Final = 16
-BASE: Final = 268
-HEIGHT: Final = 300
-LEFT: Final = 4
+TOP: Final = 30
+BASE: Final = 322
+HEIGHT: Final = 360
+LEFT: Final = 46
+"""Room for the writing of the lines; none is needed on the right."""
 STEPS: Final = (Decimal(1), Decimal(2), Decimal(5), Decimal(10))
 GRIDLINES: Final = 4
 
@@ -78,7 +79,7 @@ def picture(given: Sequence[Given]) -> Picture:
     """The bars side by side on one scale."""
     values = [value for bar in given for value in (bar.value, bar.before) if value is not None]
     step, top = _scale(max(values, default=Decimal(0)))
-    slot = (WIDTH - 2 * LEFT) / max(len(given), 1)
+    slot = (WIDTH - LEFT) / max(len(given), 1)
     bars = tuple(_bar(bar, LEFT + number * slot, slot, top) for number, bar in enumerate(given))
     lines = tuple(
         (_text(_y(step * n, top)), f"{(step * n).normalize():f}") for n in range(1, int(top / step) + 1)

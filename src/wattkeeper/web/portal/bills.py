@@ -9,8 +9,8 @@ from starlette.responses import Response
 from wattkeeper.security.rights import Right
 from wattkeeper.web.access import needs
 from wattkeeper.web.api.billing import cursor, pdf_response
-from wattkeeper.web.console.billing import MOVEMENTS, UNITS
 from wattkeeper.web.portal.own import Chosen, Id, chosen, own_of, page, speech
+from wattkeeper.web.portal.words import MOVEMENTS, UNITS
 from wattkeeper.web.queries.money import METHODS, bill_line, period_text
 from wattkeeper.web.queries.states import bill_shown
 

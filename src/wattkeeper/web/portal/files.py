@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Final
 
 from fastapi import APIRouter, Request
 
@@ -11,16 +12,28 @@ from wattkeeper.kernel.money import Money
 from wattkeeper.registry.errors import NotFound
 from wattkeeper.security.rights import Right
 from wattkeeper.web.access import needs
-from wattkeeper.web.console.billing_files import BILLS, MOVEMENTS
 from wattkeeper.web.exports import PAGE, Column, Export, Table, exported, paged
 from wattkeeper.web.portal.own import Chosen, chosen, own_of, speech
 from wattkeeper.web.portal.usage import EARLIEST, bin_note
+from wattkeeper.web.portal.words import MOVEMENTS
 from wattkeeper.web.queries.money import BillLine, bill_line
 from wattkeeper.web.queries.portal import OwnAccount, OwnAccounts
 from wattkeeper.web.queries.portal_usage import Span, usage_of
 from wattkeeper.web.queries.states import N_
 
 router = APIRouter(include_in_schema=False, dependencies=[needs(Right.PORTAL)])
+
+BILLS: Final[Table[BillLine]] = Table(
+    "bills",
+    N_("Bills"),
+    (
+        Column(N_("Number"), lambda line: line.number),
+        Column(N_("Period"), lambda line: line.period_text),
+        Column(N_("State"), lambda line: line.state_text),
+        Column(N_("Energy"), lambda line: line.energy_kwh, "number", unit="kWh", decimals=2),
+        Column(N_("Amount"), lambda line: line.total, "money"),
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ def home_page(request: Request, account: Chosen = None) -> HTMLResponse:
     say = speech(request, mine)
     months = months_of(own, mine)
     bills = own.bills(mine.id, limit=1).bills
-    dues = own.dues(mine.id)
+    dues, meters = own.dues(mine.id), _meters(own, mine, say)
     return page(
         request,
         "portal_home.html",
@@ -44,8 +44,8 @@ def home_page(request: Request, account: Chosen = None) -> HTMLResponse:
         bill=bills[0] if bills else None,
         bill_period=period_text(bills[0].period, say) if bills else "",
         bill_state=bill_shown(bills[0].state, due_at=None, now=own.now, say=say) if bills else None,
-        meters=_meters(own, mine, say),
-        waiting=not months.this and mine.open_at(own.now),
+        meters=meters,
+        waiting=bool(meters),
     )
 
 

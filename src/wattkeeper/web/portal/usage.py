@@ -30,7 +30,8 @@ BEFORE: Final = {
     Span.DAY: N_("the day before"), Span.WEEK: N_("the week before"),
     Span.MONTH: N_("the month before"), Span.YEAR: N_("the year before"),
 }  # fmt: skip
-EARLIEST, LATEST = date(2000, 1, 1), date(2200, 1, 1)
+TONES: Final = ("sharp", "peak", "flat", "valley", "deep_valley")
+EARLIEST: Final = date(2000, 1, 1)
 Unit = Literal["kwh", "money"]
 
 
@@ -236,7 +237,9 @@ def _shares(usage: Usage, say: Language) -> list[Share]:
     shares = usage.shares
     total = sum((kwh for _, kwh in shares), Decimal(0))
     found, at = [], 0.0
-    for period, kwh in shares:
+    for period, kwh in sorted(shares, key=lambda share: TONES.index(tone_of(share[0].zh))):
+        if not kwh:
+            continue
         part = float(kwh / total) if total else 0.0
         name = say.choose(period.zh, period.en)
         found.append(Share(tone_of(period.zh), name, kwh, part, f"{at * 100:.2f}", f"{part * 100:.2f}"))
