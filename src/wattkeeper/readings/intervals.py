@@ -115,11 +115,11 @@ def _pieces(
     number, first, last = np.array(wanted, dtype=np.int64).reshape(-1, 3).T
     begun = np.array([g.start for g in groups], dtype=np.int64)
     ended = np.array([g.end for g in groups], dtype=np.int64)
+    grid = _boundaries(int(first.min()), int(max(last.max(), first.min() + 1)), step, groups[0].meter)
+    # A window that ends where a meter was taken down asks for the slot, in which the next one counted too.
+    first, last = grid[np.searchsorted(grid, first, "right") - 1], grid[np.searchsorted(grid, last, "left")]
     first, last = np.maximum(first, begun[number]), np.minimum(last, ended[number])
     number, first, last = _near_readings(number, first, last, registers, (begun, ended))
-    if not len(number):
-        return _Pieces(*[np.zeros(0, dtype=np.int64)] * 5)
-    grid = _boundaries(int(first.min()), int(max(last.max(), first.min() + 1)), step, groups[0].meter)
     low = np.searchsorted(grid, first, "right") - 1
     high = np.where(last > first, np.searchsorted(grid, last, "left"), low)
     slot, picked = _flattened(low, high)

@@ -189,6 +189,19 @@ def test_an_exchange_counts_each_side_with_its_ratio(world):
     assert world.told() == EXCHANGED
 
 
+def test_an_exchange_whose_meters_come_in_one_after_the_other_counts_both_sides(world):
+    exchange_at_14_07(world)
+    world.read((0, "100"))
+    world.derive()
+    assert world.told() == []  # what the new meter counted from 14:07 on is not known yet
+    world.read((15, "5.25"), (30, "6.25"), meter=world.new)
+    world.derive()
+    assert world.told() == EXCHANGED
+    world.read((-15, "99"))
+    world.derive()
+    assert world.told() == EXCHANGED
+
+
 def test_an_exchange_entered_after_the_readings_gives_the_same(world):
     world.read((-15, "99"), (0, "100"), (15, "100.5"), (30, "100.5"))
     world.read((15, "5.25"), (30, "6.25"), meter=world.new)
