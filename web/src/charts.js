@@ -1,10 +1,12 @@
 // Chart islands. Colours come from the page's own variables, so that light, dark and print agree with it.
-import { BarChart, HeatmapChart, LineChart } from 'echarts/charts'
-import { AriaComponent, DataZoomComponent, GridComponent, MarkAreaComponent, TooltipComponent, VisualMapComponent } from 'echarts/components'
+import { BarChart, LineChart } from 'echarts/charts'
+import { AriaComponent, DataZoomComponent, GridComponent, MarkAreaComponent, MarkLineComponent, TooltipComponent } from 'echarts/components'
 import { init, use } from 'echarts/core'
 import { CanvasRenderer } from 'echarts/renderers'
+import { hatch } from './hatch.js'
+import { visibleFrom, zoomable } from './zoom.js'
 
-use([BarChart, LineChart, HeatmapChart, GridComponent, TooltipComponent, DataZoomComponent, VisualMapComponent, MarkAreaComponent, AriaComponent, CanvasRenderer])
+use([BarChart, LineChart, GridComponent, TooltipComponent, DataZoomComponent, MarkAreaComponent, MarkLineComponent, AriaComponent, CanvasRenderer])
 
 const root = document.documentElement
 const drawn = new Map()
@@ -76,7 +78,7 @@ function frame(element) {
       axisLabel: { color: text, fontSize: 12 }, splitLine: { lineStyle: { color: colour('--wk-line') } },
     }),
     zoom: [
-      { type: 'inside', zoomOnMouseWheel: 'ctrl', moveOnMouseWheel: false },
+      { type: 'inside', zoomOnMouseWheel: 'ctrl', moveOnMouseWheel: false, moveOnMouseMove: false, minValueSpan: 3 },
       { type: 'slider', height: 20, bottom: 8, borderColor: 'transparent', backgroundColor: 'transparent', fillerColor: colour('--wk-accent-wash'),
         handleSize: '80%', handleStyle: { color: colour('--wk-surface'), borderColor: colour('--wk-accent') }, moveHandleSize: 0, textStyle: { color: 'transparent' },
         dataBackground: { lineStyle: { color: colour('--wk-line-strong') }, areaStyle: { color: colour('--wk-line') } },
@@ -94,69 +96,81 @@ function runs(flags) {
   return found.map(([from, to]) => [from, Math.min(to + 1, flags.length - 1)])
 }
 
-function curve(element, words, now, before) {
+// Which labels of the time axis are shown, by how much of it is in view; a day's first one carries its date.
+function timeAxis(axis, moments, view) {
+  const oneDay = new Set(moments.map(({ day }) => day)).size <= 1
+  const wanted = count => (count <= 20 ? /./ : count <= 52 ? /:00$/ : count <= 200 ? /[02468]:00$/ : /^00:00$/)
+  axis.axisLabel.interval = index => wanted(view.last - view.first + 1).test(moments[index].time)
+  axis.axisLabel.formatter = (_, index) => (!oneDay && moments[index].time === '00:00' ? shortDay(moments[index].day) : moments[index].time)
+  return axis
+}
+
+// What happened, as lines at its instant and, of alarms, areas over their time.
+function happenings(events, starts) {
+  const instants = starts.map(Date.parse)
+  const place = at => instants.findLastIndex(start => start <= Date.parse(at))
+  const shown = events.filter(({ kind }) => kind !== 'read_asked' && kind !== 'created' && kind !== 'changed')
+  const tone = level => colour({ ok: '--wk-ok', warn: '--wk-warn', bad: '--wk-bad' }[level] ?? '--wk-muted')
+  const places = shown.map(event => ({ event, index: Math.max(0, place(event.at)) }))
+  return {
+    at: index => places.filter(({ event, index: own }) => own === index || (event.until && own <= index && Date.parse(event.until) > instants[index])).map(({ event }) => event),
+    lines: places.filter(({ event }) => place(event.at) >= 0).map(({ event, index }, number) => ({
+      xAxis: index, lineStyle: { color: tone(event.level), type: 'dashed', width: 1.2 },
+      label: { show: number < 6, formatter: event.title, position: 'insideEndTop', color: tone(event.level), fontSize: 11, distance: 4 + (number % 3) * 13 },
+    })),
+    areas: places.filter(({ event }) => event.until).map(({ event, index }) => [
+      { xAxis: index, itemStyle: { color: colour('--wk-bad-wash'), opacity: 0.5 } }, { xAxis: Math.max(index, place(event.until)) },
+    ]),
+  }
+}
+
+function curve(element, words, [now, before, events], view) {
   const at = civil(element.dataset.zone)
   const base = frame(element)
   const bars = now.resolution === 'day' || now.resolution === 'month'
   const moments = now.starts.map(at)
-  const labels = moments.map(({ day, time }) => (bars ? shortDay(day) : `${shortDay(day)} ${time}`))
   const values = (bars ? now.energy_kwh : now.power_kw).map(take)
   const unit = bars ? 'kWh' : 'kW'
-  const oneDay = new Set(moments.map(({ day }) => day)).size <= 1
-  const axis = base.categories(oneDay ? moments.map(({ time }) => time) : labels)
-  if (oneDay) axis.axisLabel.interval = index => /[02468]:00$/.test(moments[index].time)
-  if (!oneDay && !bars) {
-    axis.axisLabel.interval = index => moments[index].time === '00:00'
-    axis.axisLabel.formatter = label => label.split(' ')[0]
-  }
-  const shape = bars ? { type: 'bar', barMaxWidth: 26, itemStyle: { borderRadius: [3, 3, 0, 0] } } : { type: 'line', showSymbol: false, lineStyle: { width: 1.6 }, areaStyle: { opacity: 0.1 }, connectNulls: false, sampling: 'lttb' }
+  view.moments = moments.map(({ day, time }) => (bars ? day : `${day}T${time}`))
+  view.days = bars
+  const range = visibleFrom(element, view)
+  const named = now.resolution === 'month' ? ({ day }) => day.slice(0, 7) : ({ day }) => shortDay(day)
+  const axis = base.categories(moments.map(({ day, time }) => (bars ? named({ day }) : time)))
+  if (!bars) timeAxis(axis, moments, view)
   const guessed = now.status.map(status => status === 'estimated')
-  const data = bars && 'shade' in element.dataset ? values.map((value, index) => (guessed[index] ? { value, itemStyle: { opacity: 0.45 } } : value)) : values
-  const marked = bars ? {} : { markArea: { silent: true, itemStyle: { color: colour('--wk-warn-wash'), opacity: 0.7 }, label: { show: false }, data: runs(guessed).map(([from, to]) => [{ xAxis: from }, { xAxis: to }]) } }
-  const series = [{ ...shape, ...marked, name: words.now, data, color: colour('--wk-accent'), z: 3 }]
+  const striped = { image: hatch(colour('--wk-accent'), colour('--wk-accent-wash')), repeat: 'repeat' }
+  const shape = bars
+    ? { type: 'bar', barMaxWidth: 26, itemStyle: { borderRadius: [3, 3, 0, 0] } }
+    : { type: 'line', showSymbol: false, lineStyle: { width: 1.6 }, areaStyle: { opacity: 0.1 }, connectNulls: false, sampling: 'lttb' }
+  const data = bars && 'shade' in element.dataset
+    ? values.map((value, index) => (guessed[index] ? { value, itemStyle: { color: striped } } : value))
+    : values
+  const happened = happenings(events ?? [], now.starts)
+  const stripes = { image: hatch(colour('--wk-warn'), 'transparent', 0.4), repeat: 'repeat' }
+  const estimates = bars ? [] : runs(guessed).map(([from, to]) => [{ xAxis: from, itemStyle: { color: stripes } }, { xAxis: to }])
+  const marks = {
+    markArea: { silent: true, label: { show: false }, data: [...estimates, ...happened.areas] },
+    markLine: { silent: true, symbol: 'none', data: happened.lines },
+  }
+  const series = [{ ...shape, ...marks, name: words.now, data, color: colour('--wk-accent'), z: 3 }]
   if (before) {
     const previous = (bars ? before.energy_kwh : before.power_kw).map(take).slice(0, values.length)
     series.unshift({ type: bars ? 'bar' : 'line', name: words.before, data: previous, showSymbol: false, barMaxWidth: 26, color: colour('--wk-faint'), lineStyle: { width: 1.4, type: 'dashed' }, itemStyle: { borderRadius: [3, 3, 0, 0] } })
   }
-  const zoomed = values.length > 120
+  const sliding = values.length > 48
+  const zoom = element.classList.contains('zoomable') ? base.zoom.slice(0, sliding ? 2 : 1) : sliding && values.length > 120 ? base.zoom : []
   return {
     ...base, xAxis: axis, yAxis: base.values(unit), series,
-    grid: { ...base.grid, bottom: zoomed ? 40 : 6 },
-    dataZoom: zoomed ? base.zoom : [],
+    grid: { ...base.grid, bottom: zoom.length > 1 ? 40 : 6 },
+    dataZoom: zoom.map(part => ({ ...part, ...range })),
     tooltip: { ...base.tooltip, formatter: points => {
       const index = points[0].dataIndex
-      const estimated = now.status[index] === 'estimated'
+      const status = now.status[index]
       const lines = points.toReversed().map(point => [point.seriesName, point.value == null ? words.none : `${number(point.value, bars ? 2 : 3)} ${unit}`])
-      if (estimated) lines.push([words.estimated, '', 'muted'])
-      return tip(bars ? moments[index].day : `${moments[index].day} ${moments[index].time}`, lines)
+      if (words[status]) lines.push([words[status], '', 'muted'])
+      for (const event of happened.at(index)) lines.push([event.title, '', 'event'])
+      return tip(bars ? (now.resolution === 'month' ? moments[index].day.slice(0, 7) : moments[index].day) : `${moments[index].day} ${moments[index].time}`, lines)
     } },
-  }
-}
-
-function heat(element, words, data) {
-  const at = civil(element.dataset.zone)
-  const base = frame(element)
-  const days = []
-  const cells = []
-  let top = 0
-  data.starts.forEach((start, index) => {
-    const { day, slot } = at(start)
-    if (days.at(-1) !== day) days.push(day)
-    const value = take(data.power_kw[index])
-    if (value === null) return
-    top = Math.max(top, value)
-    const cell = [slot, days.length - 1, value]
-    cells.push(data.status[index] === 'estimated' ? { value: cell, itemStyle: { opacity: 0.4 }, estimated: true } : cell)
-  })
-  const slots = [...Array(96).keys()].map(slot => `${String(slot >> 2).padStart(2, '0')}:${String((slot % 4) * 15).padStart(2, '0')}`)
-  return {
-    ...base,
-    grid: { left: 8, right: 12, top: 8, bottom: 46, containLabel: true },
-    xAxis: { ...base.categories(slots), axisLabel: { color: colour('--wk-muted'), interval: index => index % 16 === 0, fontSize: 12 }, splitArea: { show: false } },
-    yAxis: { ...base.categories(days), inverse: true, axisLabel: { color: colour('--wk-muted'), fontSize: 12, formatter: shortDay, hideOverlap: true } },
-    visualMap: { min: 0, max: top || 1, orient: 'horizontal', left: 'center', bottom: 0, itemHeight: 160, itemWidth: 10, text: [`${number(top, 2)} kW`, '0'], textStyle: { color: colour('--wk-muted') }, inRange: { color: ['--wk-heat-0', '--wk-heat-1', '--wk-heat-2', '--wk-heat-3', '--wk-heat-4'].map(colour) } },
-    tooltip: { ...base.tooltip, trigger: 'item', formatter: ({ value, data: cell }) => tip(`${days[value[1]]} ${slots[value[0]]}`, [[words.load, `${number(value[2], 3)} kW`], ...(cell.estimated ? [[words.estimated, '', 'muted']] : [])]) },
-    series: [{ type: 'heatmap', data: cells, progressive: 0, itemStyle: { borderWidth: 0 }, emphasis: { itemStyle: { borderColor: colour('--wk-text'), borderWidth: 1 } } }],
   }
 }
 
@@ -166,12 +180,15 @@ async function fetched(url) {
   return response.json()
 }
 
-async function option(element) {
+// Without its events a curve is still a curve.
+async function option(element, view) {
   const words = JSON.parse(element.dataset.words)
-  const [now, before] = await Promise.all([element.dataset.url, element.dataset.before].filter(Boolean).map(fetched))
+  const { url, before: earlier, events: happened } = element.dataset
+  const [now, before, events] = await Promise.all([fetched(url), earlier && fetched(earlier), happened && fetched(happened).catch(() => [])])
   element.dataset.empty = words.empty
   element.classList.toggle('is-empty', ![now, before].some(data => data?.energy_kwh.some(value => value !== null)))
-  return () => (element.dataset.chart === 'heat' ? heat(element, words, now) : curve(element, words, now, before))
+  view.last = now.starts.length - 1
+  return () => curve(element, words, [now, before, events], view)
 }
 
 // The observer also tells of a size when it begins to watch, and a chart that has it already would be drawn twice.
@@ -201,13 +218,15 @@ export async function draw(element) {
   known?.chart?.dispose()
   drawn.set(element, { key })
   try {
-    const make = await option(element)
+    const view = { first: 0, last: 0 }
+    const make = await option(element, view)
     whenNear(element, () => {
       if (drawn.get(element)?.key !== key || !element.isConnected) return
       const chart = init(element)
       chart.setOption(make())
-      drawn.set(element, { key, chart, make })
+      drawn.set(element, { key, chart, make, view })
       sizes.observe(element)
+      if (element.classList.contains('zoomable')) zoomable(element, chart, view)
     })
   } catch (problem) {
     element.dataset.problem = problem.message
@@ -218,8 +237,10 @@ export async function draw(element) {
 export function refresh() {
   for (const [element, known] of drawn) {
     if (!element.isConnected || !('refresh' in element.dataset) || !known.chart) continue
-    option(element).then(make => {
+    const { first, last } = known.view
+    option(element, known.view).then(make => {
       if (drawn.get(element) !== known) return
+      Object.assign(known.view, { first, last })
       known.make = make
       const { dataZoom, ...rest } = make() // a zoomed chart stays where somebody has zoomed it
       known.chart.setOption(rest)

@@ -1,4 +1,5 @@
 // The console's small behaviours; islands (charts, bus monitor) are loaded by the pages that have them.
+import { openFinder } from './finder.js'
 import { listen } from './live.js'
 
 const root = document.documentElement
@@ -32,6 +33,7 @@ document.addEventListener('click', event => {
   if (button?.dataset.act === 'nav') toggleNav(button)
   if (button?.dataset.act === 'copy') copy(button)
   if (button?.dataset.act === 'print') print()
+  if (button?.dataset.act === 'find' && !event.ctrlKey && !event.metaKey && !event.shiftKey && openFinder()) event.preventDefault()
   const row = event.target.closest('tr[data-href]')
   if (row && !event.target.closest('a, button, input, label, summary') && !getSelection().toString()) location = row.dataset.href
   each('details.menu[open]', menu => { if (!menu.contains(event.target)) menu.open = false })
@@ -39,7 +41,8 @@ document.addEventListener('click', event => {
 
 document.addEventListener('keydown', event => {
   const typing = event.target.closest('input, textarea, select')
-  if ((event.key === 'k' && (event.ctrlKey || event.metaKey)) || (event.key === '/' && !typing)) {
+  if (event.key === 'k' && (event.ctrlKey || event.metaKey) && openFinder()) event.preventDefault()
+  if (event.key === '/' && !typing) {
     const search = document.getElementById('search')
     if (search) { event.preventDefault(); search.focus(); search.select() }
   }
@@ -148,14 +151,23 @@ function poll(selector) {
   each(selector, part => { if (!part.contains(document.activeElement)) part.dispatchEvent(new Event('poll')) })
 }
 setInterval(() => { if (!document.hidden) poll('[data-poll]') }, 10_000)
-setInterval(async () => { if (!document.hidden && islands) { const { refresh } = await islands; refresh() } }, 30_000)
+setInterval(async () => {
+  if (document.hidden) return
+  for (const island of [islands, carpets]) if (island) (await island).refresh()
+}, 30_000)
 
 let islands = null
+let carpets = null
 async function startIslands() {
   if (document.querySelector('[data-chart]')) {
     islands ??= import('./charts.js')
     const { draw } = await islands
     each('[data-chart]', draw)
+  }
+  if (document.querySelector('[data-carpet]')) {
+    carpets ??= import('./carpet.js')
+    const { lay } = await carpets
+    each('[data-carpet]', lay)
   }
   if (document.querySelector('[data-monitor]')) (await import('./monitor.js')).start(listen)
 }
@@ -168,6 +180,7 @@ const reachable = () => each('.wide', box => {
 addEventListener('resize', reachable)
 
 document.addEventListener('htmx:after:swap', () => { ageAll(); reachable(); startIslands() })
+document.querySelector('.side nav [aria-current]')?.scrollIntoView({ block: 'nearest' })
 startTick()
 startReadings()
 startStates()

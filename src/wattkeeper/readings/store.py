@@ -16,6 +16,7 @@ import pyarrow as pa
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.readings import batches, versions
 from wattkeeper.readings.days import DayTotals
+from wattkeeper.readings.histories import Histories
 from wattkeeper.readings.lake import Lake
 from wattkeeper.readings.latest import LatestReadings
 from wattkeeper.readings.layout import newest, prepare
@@ -28,7 +29,7 @@ from wattkeeper.readings.versions import INTERVALS, READINGS, VersionedTable
 _ATTEMPTS = 8
 
 
-class ReadingsStore(StoreQueries):
+class ReadingsStore(StoreQueries, Histories):
     """Readings, intervals and exchanges of all meters; open it with `ReadingsStore.open`."""
 
     def __init__(self, lake: Lake) -> None:

@@ -1,6 +1,7 @@
 """The registry's SQL: adding, finding and counting master data.
 
-Two parts of it have files of their own: ``periods`` (who is where and when) and ``search`` (the list of meters).
+Three parts of it have files of their own: ``periods`` (who is where and when), ``areas`` (the tree) and ``search`` (the
+list of meters).
 """
 
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from wattkeeper.kernel.database import violates_constraint, violates_uniqueness
 from wattkeeper.links.url import LinkUrl
+from wattkeeper.registry.areas import Areas
 from wattkeeper.registry.errors import AlreadyExists, NotFound, RegistryError
 from wattkeeper.registry.models import (
     Account,
@@ -30,7 +32,6 @@ from wattkeeper.registry.models import (
     Shows,
     Site,
 )
-from wattkeeper.registry.periods import Periods
 from wattkeeper.registry.rules import (
     checked_address,
     checked_code,
@@ -39,13 +40,13 @@ from wattkeeper.registry.rules import (
     checked_zone,
 )
 from wattkeeper.registry.search import find_meters
-from wattkeeper.registry.values import AreaNode, MeterPage, MeterToRead, RegistryCounts
+from wattkeeper.registry.values import MeterPage, MeterToRead, RegistryCounts
 
 _Entity = Site | Area | Link | Meter | MeteringPoint | Installation | Customer | Account
 _E = TypeVar("_E", Site, Area, Link, Meter, MeteringPoint, Installation, Customer, Account)
 
 
-class Registry(Periods):
+class Registry(Areas):
     """Master data in the caller's transaction.
 
     What is got and listed is what lies within the scope: beyond it nothing is found. Installations and assignments are
@@ -376,24 +377,6 @@ class Registry(Periods):
             )
             for row in rows
         ]
-
-    def area_tree(self, site_id: int) -> tuple[AreaNode, ...]:
-        """The areas of a site as a tree, each with the number of metering points at and below it."""
-        within = select(Area).where(Area.site_id == site_id, self._within(Area))
-        areas = self._session.scalars(within.order_by(Area.code)).all()
-        points = select(MeteringPoint.area_id, func.count()).where(MeteringPoint.site_id == site_id)
-        direct = {row[0]: row[1] for row in self._session.execute(points.group_by(MeteringPoint.area_id))}
-        known = {area.id for area in areas}
-        below: dict[int | None, list[Area]] = {}
-        for area in areas:  # what hangs below an area that is out of scope begins a tree of its own
-            below.setdefault(area.parent_id if area.parent_id in known else None, []).append(area)
-
-        def node(area: Area) -> AreaNode:
-            children = tuple(node(child) for child in below.get(area.id, ()))
-            count = direct.get(area.id, 0) + sum(child.points for child in children)
-            return AreaNode(area.id, area.code, area.name, area.kind, count, children)
-
-        return tuple(node(area) for area in below.get(None, ()))
 
     def counts(self) -> RegistryCounts:
         """How much there is, in one look."""

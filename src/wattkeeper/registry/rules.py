@@ -8,6 +8,7 @@ from wattkeeper.registry.errors import BadValue, RegisterOutOfRange
 _DLT645_DIGITS = 12
 _STORED_DECIMALS = 4
 _CODE_LENGTH = 64
+_NAME_LENGTH = 200
 _TOO_MUCH = 10**9
 # 1,000 kV over 100 V are 10,000, and 50 kA over 1 A are 50,000: ten times that is a slip of the finger.
 _MOST_RATIO = 500_000
@@ -22,6 +23,14 @@ def checked_code(kind: str, code: str) -> str:
             f"{code!r} cannot be the code of a {kind}.",
             hint="Use 1 to 64 letters, digits or signs on one line.",
         )
+    return trimmed
+
+
+def checked_name(name: str) -> str:
+    """A name without blanks around it; one line, not empty, at most 200 characters."""
+    trimmed = name.strip()
+    if not 0 < len(trimmed) <= _NAME_LENGTH or not trimmed.isprintable():
+        raise BadValue("name", f"{name!r} cannot be a name.", hint="Use 1 to 200 characters on one line.")
     return trimmed
 
 

@@ -9,29 +9,35 @@ from wattkeeper.web import live, problems
 from wattkeeper.web.access import Identity, require_declared
 from wattkeeper.web.api import administration as api_administration
 from wattkeeper.web.api import alarms as api_alarms
-from wattkeeper.web.api import billing as api_billing
+from wattkeeper.web.api import areas as api_areas
 from wattkeeper.web.api import curves as api_curves
+from wattkeeper.web.api import editing as api_editing
 from wattkeeper.web.api import imports as api_imports
 from wattkeeper.web.api import meters as api_meters
+from wattkeeper.web.api import money as api_money
 from wattkeeper.web.api import overview as api_overview
 from wattkeeper.web.api import portal as api_portal
-from wattkeeper.web.api import runs as api_runs
+from wattkeeper.web.api import search as api_search
 from wattkeeper.web.api.description import described
 from wattkeeper.web.assets import Assets
 from wattkeeper.web.console import (
     administration,
     alarms,
+    areas,
     billing,
     billing_files,
     exchanges,
     imports,
     links,
     meter,
+    meter_cards,
     meter_files,
     meters,
     notices,
     overview,
     reference,
+    registry_forms,
+    search,
     sign_in,
     tariffs,
 )
@@ -39,6 +45,7 @@ from wattkeeper.web.guard import Guard
 from wattkeeper.web.idempotency import Idempotency
 from wattkeeper.web.pages import Pages, first_zone
 from wattkeeper.web.portal import PORTAL
+from wattkeeper.web.queries.areas import RememberedEnergies
 from wattkeeper.web.queries.imports import Uploads
 from wattkeeper.web.queries.overview import RememberedByScope, figures
 from wattkeeper.web.services import Services
@@ -51,13 +58,16 @@ TAGS = [
     {"name": "overview", "description": "The figures of the installation."},
     {"name": "meters", "description": "Meters, their values, readings and the frames these came in."},
     {"name": "load curves", "description": "Energy and mean power over time."},
+    {"name": "areas", "description": "Where meters hang: the tree of areas, with what each used."},
     {"name": "links", "description": "The ways to meters, and their health."},
     {"name": "alarms", "description": "What is wrong with meters and links, and who has seen to it."},
     {"name": "notices", "description": "Who is told of alarms, and the proof that they were."},
     {"name": "bills", "description": "Bills, and their documents."},
     {"name": "tariffs", "description": "Prices as dated data."},
-    {"name": "accounts", "description": "Who pays."},
+    {"name": "customers", "description": "Who pays, and how to reach them."},
+    {"name": "accounts", "description": "Contracts: what they pay for and what they owe."},
     {"name": "payments", "description": "Money received at a counter."},
+    {"name": "search", "description": "Things by number or name."},
     {"name": "import", "description": "Master data from Excel or CSV."},
     {"name": "portal", "description": "What a customer sees of their own accounts."},
     *api_administration.TAGS,
@@ -81,6 +91,7 @@ def create_application(services: Services) -> FastAPI:
     application.state.assets = assets
     application.state.pages = Pages(assets)
     application.state.live = live.LiveStreams()
+    application.state.area_energies = RememberedEnergies(services.clock)
     application.state.uploads = Uploads()
     application.state.zone = functools.partial(first_zone, services)
     application.state.figures = RememberedByScope(
@@ -94,8 +105,11 @@ def create_application(services: Services) -> FastAPI:
         overview,
         alarms,
         notices,
+        registry_forms,
+        areas,
         meters,
         meter,
+        meter_cards,
         exchanges,
         links,
         billing,
@@ -104,6 +118,7 @@ def create_application(services: Services) -> FastAPI:
         tariffs,
         imports,
         reference,
+        search,
     ):
         application.include_router(module.router)
     for part in PORTAL:
@@ -123,7 +138,7 @@ def create_application(services: Services) -> FastAPI:
 
 def _api() -> APIRouter:
     router = APIRouter()
-    for module in (api_overview, api_alarms, api_meters, api_curves, api_billing, api_runs, api_imports, api_portal):
+    for module in (api_overview, api_alarms, api_meters, api_curves, api_areas, api_editing, api_money, api_imports, api_portal, api_search):
         router.include_router(module.router)
     for part in api_administration.ROUTERS:
         router.include_router(part)

@@ -8,11 +8,14 @@ from fastapi import APIRouter, Path, Query, Request
 
 from wattkeeper.registry.values import MeterRow
 from wattkeeper.security.rights import Right
-from wattkeeper.web.access import needs
+from wattkeeper.web.access import needs, principal_of
 from wattkeeper.web.api import schemas
+from wattkeeper.web.api.network_schemas import EventItem
 from wattkeeper.web.pages import language_of, services_of, site_zone
 from wattkeeper.web.problems import BadRequest, documented
 from wattkeeper.web.queries import frames, meters, values
+from wattkeeper.web.queries.event_words import event_lines
+from wattkeeper.web.queries.events import meter_events
 from wattkeeper.web.queries.periods import asked_period
 from wattkeeper.web.queries.reading import read_now as ask_meter
 
@@ -147,6 +150,35 @@ def readings(
         )
         for value in values.values_of(table)
     ]
+
+
+@router.get(
+    "/meters/{meter_id}/events",
+    dependencies=[needs(Right.METERS_VIEW)],
+    responses=documented(400, 404, 422),
+    summary="What happened to a meter",
+)
+def events(
+    request: Request,
+    meter_id: Id,
+    *,
+    period: Annotated[str | None, Query(max_length=20, examples=["month", "last-30-days"])] = None,
+    start: datetime | None = None,
+    end: datetime | None = None,
+) -> list[EventItem]:
+    """Installations, exchanges, rollovers, alarms and commands of a meter and its point, newest first; at most 200."""
+    services, principal = services_of(request), principal_of(request)
+    found, _ = meters.identity(services, meter_id)
+    zone = ZoneInfo(found.zone) if found.zone else site_zone(request)
+    asked = any(part is not None for part in (period, start, end))
+    wanted = (
+        asked_period(period=period, start=start, end=end, zone=zone, now=services.clock(), default="month")
+        if asked
+        else None
+    )
+    happened = meter_events(services, meter_id, alarms=principal.may(Right.ALARMS_VIEW), period=wanted)
+    lines = event_lines(happened, language_of(request, zone.key), names=principal.may(Right.METERS_READ))
+    return [EventItem.model_validate(line) for line in lines]
 
 
 @router.post(

@@ -14,7 +14,7 @@ from wattkeeper.web.console.words import monitor_words
 from wattkeeper.web.exports import PAGE, Column, Export, Table, exported, paged
 from wattkeeper.web.language import Language
 from wattkeeper.web.pages import language_of, render, services_of
-from wattkeeper.web.queries import meters
+from wattkeeper.web.queries import meters, within
 from wattkeeper.web.queries.links import Health, LinkLine, health_today, link_lines
 from wattkeeper.web.queries.meters import FoundMeters, MeterFilter
 from wattkeeper.web.queries.states import N_
@@ -40,7 +40,10 @@ class MeterHealth:
 
 
 def _monitor(services: Services, say: Language, *, link: str = "") -> dict[str, Any]:
+    watched = within.watchable_links(services)
     return {
+        "hidden_frames": watched is not None and (link not in watched if link else True),
+        "watched": sorted(watched or ()),
         "monitored": link,
         "monitor_words": monitor_words(say),
         "collecting": services.collector is not None,

@@ -16,19 +16,22 @@ router = APIRouter(include_in_schema=False, dependencies=[needs()])
 
 # The API describes itself in English; its reference page says the same in the visitor's language.
 SUBJECTS: Final = (
-    N_("overview"), N_("meters"), N_("load curves"), N_("links"), N_("alarms"), N_("notices"), N_("bills"), N_("tariffs"), N_("accounts"),
-    N_("payments"), N_("import"), N_("portal"),
+    N_("overview"), N_("meters"), N_("load curves"), N_("links"), N_("areas"), N_("alarms"), N_("notices"), N_("bills"), N_("tariffs"), N_("accounts"),
+    N_("payments"), N_("import"), N_("search"), N_("portal"),
 )  # fmt: skip
 SUMMARIES: Final = (
     N_("The figures of the overview"), N_("Links with state and success"), N_("List meters"), N_("One meter"),
     N_("Latest values of a meter"), N_("Readings of a meter"), N_("Read a meter now"),
     N_("The frames of a value, explained"), N_("Load curve of a metering point"), N_("Energy of all points together"),
+    N_("Heat map of a metering point"), N_("What happened to a meter"), N_("Add a meter"), N_("Change a meter"), N_("Add a link"),
+    N_("Change a link"), N_("The tree of areas"), N_("One area"), N_("Load curve of an area"), N_("Add an area"),
+    N_("Rename or move an area"), N_("Move metering points to an area"),
     N_("List alarms"), N_("One alarm"), N_("Acknowledge an alarm"), N_("List notices with their proof"), N_("Who is told"),
     N_("Tell somebody from now on"), N_("Tell somebody no more"), N_("Send somebody a test"),
     N_("List bills"), N_("One bill"), N_("A bill as PDF"), N_("Issue a bill"), N_("Bill all accounts for a month"),
     N_("How far a bill run is"), N_("Tariffs"), N_("Give a tariff to accounts without one"), N_("List accounts"),
     N_("Record a payment"), N_("Payments of an account"), N_("The template to fill in"), N_("What a file would do"),
-    N_("Import a file, all of it or nothing"), N_("Your accounts"), N_("Your usage"), N_("Your bills"),
+    N_("Import a file, all of it or nothing"), N_("Find things by number or name"), N_("Your accounts"), N_("Your usage"), N_("Your bills"),
     N_("One of your bills"), N_("One of your bills as PDF"), N_("Your payments"), N_("Your meters"),
 )  # fmt: skip
 

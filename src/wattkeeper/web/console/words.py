@@ -62,6 +62,26 @@ def chart_words(say: Language) -> dict[str, str]:
         "none": say.text("not known"),
         "empty": say.text("No energy is known for this period yet."),
         "estimated": say.text("estimated"),
+        "partial": say.text("partly known"),
+    }
+
+
+def carpet_words(say: Language) -> dict[str, str]:
+    """What a heat map says; the browser fills in the braces."""
+    return {
+        "summary": say.text(
+            "{days} days. Highest: {kw} kW on {day} at {time}. Known: {known} of {expected} quarter hours, {estimated} of "
+            "them estimated."
+        ),
+        "nothing": say.text("No energy is known for these days yet."),
+        "missing": say.text("not known"),
+        "estimated": say.text("estimated"),
+        "edited": say.text("entered by a person"),
+        "skipped": say.text("the clocks go forward: this time did not exist"),
+        "ahead": say.text("still to come"),
+        "power": say.text("Mean power"),
+        "energy": say.text("Energy"),
+        "keys": say.text("Arrow keys move through it, Enter opens the day."),
     }
 
 

@@ -121,11 +121,7 @@ def load_curve(
 ) -> Curve:
     """The energy of some points together (None: of all), binned; more bins than allowed are refused before reading."""
     edges = _edges(period, resolution, zone)
-    if len(edges) - 1 > POINTS_MAX:
-        raise BadRequest(
-            f"That would be {len(edges) - 1:,} values, and an answer carries at most {POINTS_MAX:,}.",
-            hint="Ask for a shorter period or a coarser resolution.",
-        )
+    _refuse_too_many(edges)
     if resolution in _STEPS:
         if point_ids is None:
             raise BadRequest(
@@ -143,7 +139,7 @@ def bin_days(days: pa.Table, edges: Instants, zone: ZoneInfo) -> Curve:
     )
     # A curve may begin within a day: what that day gave counts in the first bin.
     bins = np.searchsorted(edges, np.maximum(midnights, edges[0]), side="right") - 1
-    energy, _ = _energies(days["energy"])
+    energy, _ = as_energies(days["energy"])
     count = len(edges) - 1
     estimated = _summed(bins, np.asarray(days["estimated"].to_numpy()), count)
     unknown = _summed(bins, np.asarray(days["without_energy"].to_numpy()), count)
@@ -157,9 +153,9 @@ def bin_days(days: pa.Table, edges: Instants, zone: ZoneInfo) -> Curve:
 
 def bin_intervals(table: pa.Table, edges: Instants) -> Curve:
     """Add up intervals per bin; an interval counts in the bin it starts in."""
-    starts = _instants(table["start_at"])
-    lengths = _instants(table["end_at"]) - starts
-    energy, there = _energies(table["energy"])
+    starts = as_instants(table["start_at"])
+    lengths = as_instants(table["end_at"]) - starts
+    energy, there = as_energies(table["energy"])
     status = np.asarray(table["status"].to_numpy())
     edges = _widened(edges, lengths)
     bins = np.searchsorted(edges, starts, side="right") - 1
@@ -174,6 +170,76 @@ def bin_intervals(table: pa.Table, edges: Instants) -> Curve:
         covered_us=covered,
         state=_states(bins, status, covered, np.diff(edges)),
     )
+
+
+def area_curve(
+    store: "ReadingsStore",
+    *,
+    point_ids: Sequence[int],
+    period: TimeRange,
+    resolution: Resolution,
+    zone: ZoneInfo,
+    quantity: str = IMPORT,
+) -> Curve:
+    """The energy of many points together, added up in the store."""
+    edges = _edges(period, resolution, zone)
+    _refuse_too_many(edges)
+    if resolution in _STEPS:
+        return bin_slots(store.energy_by_slot(point_ids, quantity, period), edges)
+    return bin_days(store.energy_of_days(point_ids, quantity, period, zone), edges, zone)
+
+
+def bin_slots(table: pa.Table, edges: Instants) -> Curve:
+    """Lay sums of many points on bins; what is missing of some is `partial`, and nothing is made up for it.
+
+    Where some points measure by the hour and most by the quarter, an hour's energy counts in its quarters alike.
+    """
+    starts = as_instants(table["start_at"])
+    lengths = as_instants(table["end_at"]) - starts
+    energy, there = as_energies(table["energy"])
+    edges = _widened(edges, lengths)
+    step = int(edges[1] - edges[0])
+    starts, energy, index = split_evenly(
+        starts[there], energy[there], np.maximum(1, lengths[there] // step), step
+    )
+    points, estimated, edited = (
+        np.asarray(table[name].to_numpy(), np.int64)[there][index]
+        for name in ("points", "estimated", "edited")
+    )
+    bins = np.searchsorted(edges, starts, side="right") - 1
+    inside = (bins >= 0) & (bins < len(edges) - 1)
+    bins, energy, points = bins[inside], energy[inside], points[inside]
+    status = (estimated[inside] > 0) * int(IntervalStatus.ESTIMATED) + (edited[inside] > 0) * int(
+        IntervalStatus.EDITED
+    )
+    count, widths = len(edges) - 1, np.diff(edges)
+    known = _summed(bins, points * np.minimum(lengths[there][index][inside], step), count)
+    covered = known // max(1, int((known / widths).max(initial=1).round()))
+    state = _states(bins, status, covered, widths)
+    return Curve(
+        edges=edges,
+        energy=_summed(bins, energy, count),
+        covered_us=np.where(covered > 0, widths, 0),
+        state=state,
+    )
+
+
+def split_evenly(
+    starts: Instants, energy: Instants, parts: Instants, step: int
+) -> tuple[Instants, Instants, Instants]:
+    """Intervals cut into so many parts of a step: their starts, their energies (exact), and which one each is of."""
+    index = np.repeat(np.arange(len(parts)), parts)
+    number = np.arange(parts.sum()) - np.repeat(np.cumsum(parts) - parts, parts)
+    whole, of = energy[index], parts[index]
+    return starts[index] + number * step, whole * (number + 1) // of - whole * number // of, index
+
+
+def _refuse_too_many(edges: Instants) -> None:
+    if len(edges) - 1 > POINTS_MAX:
+        raise BadRequest(
+            f"That would be {len(edges) - 1:,} values, and an answer carries at most {POINTS_MAX:,}.",
+            hint="Ask for a shorter period or a coarser resolution.",
+        )
 
 
 def _edges(period: TimeRange, resolution: Resolution, zone: ZoneInfo) -> Instants:
@@ -214,11 +280,12 @@ def _summed(bins: Instants, values: Instants, count: int) -> Instants:
     return sums
 
 
-def _instants(column: pa.ChunkedArray) -> Instants:
+def as_instants(column: pa.ChunkedArray) -> Instants:
+    """A column of instants in microseconds since 1970 UTC."""
     return np.asarray(column.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64()).to_numpy(), dtype=np.int64)
 
 
-def _energies(column: pa.ChunkedArray) -> tuple[Instants, npt.NDArray[np.bool_]]:
+def as_energies(column: pa.ChunkedArray) -> tuple[Instants, npt.NDArray[np.bool_]]:
     """The energies in 1/10,000 kWh, and where there is one. A decimal128(18, 4) fits its low 64 bits."""
     there = np.asarray(column.is_valid().to_numpy())
     chunks = [

@@ -16,6 +16,7 @@ from wattkeeper.registry.errors import NotFound
 from wattkeeper.web.language import Language
 from wattkeeper.web.queries import within
 from wattkeeper.web.queries.states import N_
+from wattkeeper.web.queries.values import latest_of
 from wattkeeper.web.services import Services
 
 VALUES_SHOWN: Final = 3
@@ -222,6 +223,18 @@ def kept_exchange(services: Services, exchange_id: int) -> KeptExchange:
     if allowed is not None and kept.meter_id not in allowed:
         raise NotFound("exchange", exchange_id)
     return kept
+
+
+def kept_exchanges(
+    services: Services, meter_id: int, *, since: datetime, most: int
+) -> list[tuple[int, KeptExchange]]:
+    """The newest exchanges with a meter, newest first; of one long silent, that of its last value."""
+    rows = services.store.exchanges_of(meter_id, since=since, most=most).to_pylist()
+    if not rows:
+        ids = [value.exchange_id for value in latest_of(services.store, meter_id) if value.exchange_id]
+        found = services.store.exchange(max(ids)) if ids else None
+        rows = [found] if found else []
+    return [(row["exchange_id"], KeptExchange.of(row)) for row in rows]
 
 
 def summary_of(traffic: Traffic, say: Language) -> dict[str, str]:

@@ -210,11 +210,17 @@ class MeterIdentity:
     interval_minutes: int | None = None
     ratio: Decimal | None = None
     site_name: str | None = None
+    area_id: int | None = None
     area_name: str | None = None
     zone: str | None = None
     account_id: int | None = None
     account_code: str | None = None
     account_name: str | None = None
+    removed_at: datetime | None = None
+    """When it was taken down; None while it hangs somewhere, and of one that never did."""
+    removed_from: str | None = None
+    replaced_by: tuple[int, str] | None = None
+    """The meter that hangs in its last place now: its id and address."""
 
 
 def identity(services: Services, meter_id: int) -> tuple[MeterIdentity, list[InstallationLine]]:
@@ -240,10 +246,25 @@ def identity(services: Services, meter_id: int) -> tuple[MeterIdentity, list[Ins
             link_name=link.name,
         )
         if current is None:
-            return base(), _installation_lines(session, own)
+            return base(**_removed(session, own, now)), _installation_lines(session, own)
         return base(**_place(registry, current, now)), _installation_lines(
             session, _merged(own, registry.installations(point_ids=[current.point_id]))
         )
+
+
+def _removed(session: Session, own: Sequence[InstalledMeter], now: datetime) -> dict[str, Any]:
+    """Where a meter hung last, and what hangs there now; nothing for one that never hung anywhere yet."""
+    ended = [item for item in own if item.period.end is not None and item.period.end <= now]
+    if not ended:
+        return {}
+    last = max(ended, key=lambda item: item.period.closed_end)
+    registry = Registry(session)
+    there = points_with_meters(registry, [last.point_id], now)
+    return {
+        "removed_at": last.period.end,
+        "removed_from": registry.get_point(last.point_id).name,
+        "replaced_by": there.get(last.point_id),
+    }
 
 
 PROTOCOLS: Final = {"dlt645-2007": "DL/T 645-2007", "dlt645-1997": "DL/T 645-1997"}
@@ -262,6 +283,7 @@ def _place(registry: Registry, current: InstalledMeter, now: datetime) -> dict[s
         "interval_minutes": point.interval_minutes,
         "ratio": current.ratio,
         "site_name": site.name,
+        "area_id": area.id if area else None,
         "area_name": area.name if area else None,
         "zone": site.zone,
         "account_id": account.account_id if account else None,

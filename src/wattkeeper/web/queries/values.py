@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from wattkeeper.readings.quantities import QUANTITIES
+from wattkeeper.web.queries.states import N_
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -71,6 +72,40 @@ def latest_of(store: "ReadingsStore", meter_id: int) -> list[Value]:
     """The newest value of every quantity of a meter, in the order of the catalogue."""
     values = values_of(store.latest(meter_ids=[meter_id]))
     return sorted(values, key=lambda value: _PLACES.get(value.quantity, len(_PLACES)))
+
+
+PHASES: Final = ("l1", "l2", "l3")
+PHASED: Final = {
+    "voltage": N_("Voltage"),
+    "current": N_("Current"),
+    "active_power": N_("Active power"),
+    "reactive_power": N_("Reactive power"),
+    "apparent_power": N_("Apparent power"),
+    "power_factor": N_("Power factor"),
+    "phase_angle": N_("Phase angle"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseRow:
+    """One quantity of a meter of several phases: its name (a message), and its value in each phase and in all."""
+
+    name: str
+    unit: str
+    values: tuple[Value | None, ...]
+    total: Value | None
+
+
+def phase_rows(values: Iterable[Value]) -> list[PhaseRow]:
+    """What a meter says of each phase; nothing of one that measures a single phase."""
+    known = {value.quantity: value for value in values}
+    rows = []
+    for key, name in PHASED.items():
+        found = tuple(known.get(f"{key}_{phase}") for phase in PHASES)
+        there = [value for value in found if value is not None]
+        if len(there) > 1:
+            rows.append(PhaseRow(name, there[0].unit, found, known.get(key)))
+    return rows
 
 
 def live_values(values: Iterable[Value]) -> list[Value]:

@@ -1,0 +1,115 @@
+"""What pages ask of long stretches of time, added up or looked through inside the store."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import pyarrow as pa
+
+from wattkeeper.kernel.timerange import TimeRange
+from wattkeeper.readings.lake import Lake
+from wattkeeper.readings.schemas import EXCHANGE_SCHEMA, INSTANT, IntervalStatus, ReadingStatus
+from wattkeeper.readings.selection import chosen_ids, chosen_quantities, within
+
+_ENERGY = pa.decimal128(18, 4)
+_SLOT_SCHEMA = pa.schema(
+    [
+        ("start_at", INSTANT),
+        ("end_at", INSTANT),
+        ("energy", _ENERGY),
+        ("points", pa.int64()),
+        ("estimated", pa.int64()),
+        ("edited", pa.int64()),
+    ]
+)
+_POINT_SCHEMA = pa.schema(
+    [
+        ("point_id", pa.int64()),
+        ("energy", _ENERGY),
+        ("intervals", pa.int64()),
+        ("estimated", pa.int64()),
+        ("without_energy", pa.int64()),
+    ]
+)
+_DROP_SCHEMA = pa.schema(
+    [
+        ("quantity", pa.string()),
+        ("before_at", INSTANT),
+        ("before", _ENERGY),
+        ("read_at", INSTANT),
+        ("value", _ENERGY),
+    ]
+)
+
+
+class Histories:
+    """Queries over the current values whose answers are small, however much they look at."""
+
+    _lake: Lake
+
+    def energy_by_slot(self, point_ids: Iterable[int] | None, quantity: str, period: TimeRange) -> pa.Table:
+        """The energy of some points together, for each interval that any of them has, in order of time.
+
+        ``points`` counts those whose energy is known; intervals of different length are different rows.
+        """
+        return self._found(
+            f"""
+            SELECT start_at, end_at, sum(energy) AS energy, count(energy) AS points,
+                   count(*) FILTER (energy IS NOT NULL AND status & {IntervalStatus.ESTIMATED.value} <> 0) AS estimated,
+                   count(*) FILTER (energy IS NOT NULL AND status & {IntervalStatus.EDITED.value} <> 0) AS edited
+            FROM lake.interval
+            WHERE {_intervals(point_ids, quantity, period)} GROUP BY start_at, end_at ORDER BY start_at, end_at
+            """,  # noqa: S608  built from checked parts
+            _SLOT_SCHEMA,
+        )
+
+    def energy_by_point(self, point_ids: Iterable[int] | None, quantity: str, period: TimeRange) -> pa.Table:
+        """The energy of each point over a period, from how many intervals, and how many of these are not measured."""
+        return self._found(
+            f"""
+            SELECT point_id, coalesce(sum(energy), 0) AS energy, count(*) AS intervals,
+                   count(*) FILTER (energy IS NOT NULL AND status & {IntervalStatus.ESTIMATED.value} <> 0) AS estimated,
+                   count(*) FILTER (energy IS NULL) AS without_energy
+            FROM lake.interval WHERE {_intervals(point_ids, quantity, period)} GROUP BY point_id ORDER BY point_id
+            """,  # noqa: S608  built from checked parts
+            _POINT_SCHEMA,
+        )
+
+    def register_drops(self, meter_id: int, quantities: Iterable[str], period: TimeRange) -> pa.Table:
+        """Where a register read less than the time before: it ran over, ran back, or was replaced inside.
+
+        Readings that validation doubts are passed over.
+        """
+        return self._found(
+            f"""
+            SELECT quantity, before_at, before, read_at, value FROM (
+                SELECT quantity, read_at, value, lag(read_at) OVER series AS before_at, lag(value) OVER series AS before
+                FROM lake.reading
+                WHERE meter_id = {int(meter_id)} AND {chosen_quantities("quantity", quantities)}
+                  AND {within("read_at", period)} AND status & {ReadingStatus.SUSPECT.value} = 0
+                WINDOW series AS (PARTITION BY quantity ORDER BY read_at)
+            ) WHERE value < before ORDER BY read_at, quantity
+            """,  # noqa: S608  built from checked parts
+            _DROP_SCHEMA,
+        )
+
+    def exchanges_of(self, meter_id: int, *, since: datetime, most: int) -> pa.Table:
+        """The newest exchanges with a meter (EXCHANGE_SCHEMA), newest first; also those without a sound reply."""
+        return self._found(
+            f"""
+            FROM lake.exchange WHERE meter_id = {int(meter_id)} AND {within("began_at", TimeRange(since, None))}
+            ORDER BY began_at DESC, exchange_id DESC LIMIT {int(most)}
+            """,
+            EXCHANGE_SCHEMA,
+        )
+
+    def _found(self, statement: str, schema: pa.Schema) -> pa.Table:
+        with self._lake.reading() as cursor:
+            return cursor.execute(statement).to_arrow_table().cast(schema)
+
+
+def _intervals(point_ids: Iterable[int] | None, quantity: str, period: TimeRange) -> str:
+    """The intervals of these points (None: of all) that start in the period and still stand."""
+    return (
+        f"{chosen_ids('point_id', point_ids)} AND {chosen_quantities('quantity', [quantity])} "
+        f"AND {within('start_at', period)} AND status & {IntervalStatus.WITHDRAWN.value} = 0"
+    )

@@ -1,0 +1,69 @@
+"""The registry's SQL about areas: the tree, and what hangs in each."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import func, or_, select
+
+from wattkeeper.registry.models import Area, Installation, Meter, MeteringPoint
+from wattkeeper.registry.periods import Periods
+from wattkeeper.registry.scope import at_and_below
+from wattkeeper.registry.values import AreaNode
+
+
+class Areas(Periods):
+    """Areas within the scope, in the caller's transaction."""
+
+    def areas_below(self, area_id: int) -> list[Area]:
+        """The areas directly below one, by code."""
+        return list(self._session.scalars(select(Area).where(Area.parent_id == area_id).order_by(Area.code)))
+
+    def area_tree(self, site_id: int) -> tuple[AreaNode, ...]:
+        """The areas of a site as a tree, each with the number of metering points at and below it."""
+        within = select(Area).where(Area.site_id == site_id, self._scope.has_area())
+        areas = self._session.scalars(within.order_by(Area.code)).all()
+        points = select(MeteringPoint.area_id, func.count()).where(MeteringPoint.site_id == site_id)
+        direct = {row[0]: row[1] for row in self._session.execute(points.group_by(MeteringPoint.area_id))}
+        known = {area.id for area in areas}
+        below: dict[int | None, list[Area]] = {}
+        for area in areas:  # what hangs below an area that is out of scope begins a tree of its own
+            below.setdefault(area.parent_id if area.parent_id in known else None, []).append(area)
+
+        def node(area: Area) -> AreaNode:
+            children = tuple(node(child) for child in below.get(area.id, ()))
+            count = direct.get(area.id, 0) + sum(child.points for child in children)
+            return AreaNode(area.id, area.code, area.name, area.kind, count, children)
+
+        return tuple(node(area) for area in below.get(None, ()))
+
+    def points_in_area(self, area_id: int) -> list[int]:
+        """The ids of the metering points at and below an area."""
+        wanted = select(MeteringPoint.id).where(
+            MeteringPoint.area_id.in_(at_and_below([area_id])), self._scope.has_point()
+        )
+        return list(self._session.scalars(wanted.order_by(MeteringPoint.id)))
+
+    def areas_of_points(self) -> dict[int, tuple[int, int | None]]:
+        """Every point within, with its site and area."""
+        wanted = select(MeteringPoint.id, MeteringPoint.site_id, MeteringPoint.area_id).where(
+            self._scope.has_point()
+        )
+        return {row[0]: (row[1], row[2]) for row in self._session.execute(wanted)}
+
+    def meters_of_points(
+        self, now: datetime, *, point_ids: Collection[int] | None = None
+    ) -> list[tuple[int, int, int]]:
+        """The meters that hang at points within: (point, meter, minutes of the point's grid); None is all points."""
+        here = (
+            Installation.valid_from <= now,
+            or_(Installation.valid_to.is_(None), Installation.valid_to > now),
+        )
+        wanted = (
+            select(Installation.point_id, Installation.meter_id, MeteringPoint.interval_minutes)
+            .join(MeteringPoint, MeteringPoint.id == Installation.point_id)
+            .join(Meter, Meter.id == Installation.meter_id)
+            .where(self._scope.has_point(), Meter.enabled, *here)
+        )
+        rows = [(row[0], row[1], row[2]) for row in self._session.execute(wanted)]
+        chosen = None if point_ids is None else set(point_ids)
+        return [row for row in rows if chosen is None or row[0] in chosen]

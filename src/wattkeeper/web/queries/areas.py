@@ -1,0 +1,313 @@
+"""Areas with what hangs below them: points, meters, silent ones, energy; each found out by one grouped query."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final, Literal
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import or_, select
+
+from wattkeeper.collection.values import Presence
+from wattkeeper.kernel.timerange import TimeRange
+from wattkeeper.registry.models import Area, MeteringPoint
+from wattkeeper.registry.repository import Registry
+from wattkeeper.registry.scope import Scope, at_and_below
+from wattkeeper.registry.values import AreaNode
+from wattkeeper.web.queries import within
+from wattkeeper.web.queries.curves import IMPORT
+from wattkeeper.web.queries.meters import points_with_meters
+from wattkeeper.web.services import Services
+
+if TYPE_CHECKING:
+    from wattkeeper.registry.models import Site
+
+FRESH: Final = timedelta(seconds=60)
+"""How long energies are kept: at 10,000 points a month has 29 million quarter hours."""
+PAGE: Final = 50
+NOWHERE: Final = "none"
+Kind = Literal["site", "feeder", "area", "box", "none"]
+
+
+@dataclass(slots=True)
+class Sums:
+    """What some points have in all; energies are None where nothing is known."""
+
+    points: int = 0
+    meters: int = 0
+    silent: int = 0
+    yesterday_kwh: Decimal | None = None
+    month_kwh: Decimal | None = None
+
+    def add(self, other: "Sums") -> None:
+        """Count another one in."""
+        self.points += other.points
+        self.meters += other.meters
+        self.silent += other.silent
+        self.yesterday_kwh = _plus(self.yesterday_kwh, other.yesterday_kwh)
+        self.month_kwh = _plus(self.month_kwh, other.month_kwh)
+
+
+def _plus(one: Decimal | None, other: Decimal | None) -> Decimal | None:
+    return one if other is None else other if one is None else one + other
+
+
+@dataclass(frozen=True, slots=True)
+class AreaLine:
+    """A line of the tree; of a site and of what belongs to no area, `id` is None."""
+
+    id: int | None
+    site_id: int
+    code: str
+    name: str
+    kind: Kind
+    depth: int
+    sums: Sums
+    children: tuple["AreaLine", ...] = ()
+
+    @property
+    def listed(self) -> Iterator["AreaLine"]:
+        """Itself and all below it, as the tree shows them."""
+        yield self
+        for child in self.children:
+            yield from child.listed
+
+
+@dataclass(frozen=True, slots=True)
+class Energies:
+    """Energy per point [kWh]: of yesterday, and of this month up to now."""
+
+    yesterday: dict[int, Decimal] = field(default_factory=dict)
+    month: dict[int, Decimal] = field(default_factory=dict)
+
+
+class RememberedEnergies:
+    """The energies of each part of the network that somebody looks at, found out once a minute for all who may."""
+
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._kept: dict[Scope, tuple[datetime, Energies]] = {}
+
+    def __call__(self, services: Services) -> Energies:
+        """The energies of what `services` may show."""
+        with self._lock:
+            now = self._clock()
+            kept = self._kept.get(services.scope)
+            if kept is None or not timedelta(0) <= now - kept[0] < FRESH:
+                self._kept = {scope: found for scope, found in self._kept.items() if now - found[0] < FRESH}
+                kept = self._kept[services.scope] = (now, energies(services, now))
+            return kept[1]
+
+
+def energies(services: Services, now: datetime) -> Energies:
+    """The energies of all points within, each in the days of its own site."""
+    with services.database.read() as session:
+        registry = services.registry(session)
+        zones = {site.id: ZoneInfo(site.zone) for site in registry.sites()}
+        of_points = registry.areas_of_points() if len(set(zones.values())) > 1 else {}
+    found = Energies()
+    for zone in sorted(set(zones.values()), key=lambda zone: zone.key):
+        ids = (
+            [point for point, (site, _) in of_points.items() if zones.get(site) == zone]
+            if of_points
+            else None
+        )
+        wanted = within.point_ids(services) if ids is None else ids
+        yesterday, month = _periods(now, zone)
+        found.yesterday.update(_by_point(services, wanted, yesterday))
+        found.month.update(_by_point(services, wanted, month))
+    return found
+
+
+def _periods(now: datetime, zone: ZoneInfo) -> tuple[TimeRange, TimeRange]:
+    """Yesterday, and this month up to now."""
+    today = now.astimezone(zone).date()
+    month = TimeRange.month(today.year, today.month, zone)
+    return TimeRange.day(today - timedelta(days=1), zone), TimeRange(
+        month.start, max(now, month.start + timedelta(microseconds=1))
+    )
+
+
+def _by_point(services: Services, wanted: Sequence[int] | None, period: TimeRange) -> dict[int, Decimal]:
+    rows = services.store.energy_by_point(wanted, IMPORT, period).to_pylist()
+    return {row["point_id"]: row["energy"] for row in rows if row["intervals"] > row["without_energy"]}
+
+
+def tree(services: Services, known: Energies) -> list[AreaLine]:
+    """Every site with its areas; what belongs to none comes last."""
+    with services.database.read() as session:
+        registry = services.registry(session)
+        sums = _sums(services, registry, known)
+        return [_site_line(site, registry.area_tree(site.id), sums) for site in registry.sites()]
+
+
+def _sums(services: Services, registry: Registry, known: Energies) -> dict[tuple[int, int | None], Sums]:
+    """What hangs directly in each area, and in each site outside of any."""
+    sums: dict[tuple[int, int | None], Sums] = {}
+    of_points = registry.areas_of_points()
+    for point, place in of_points.items():
+        own = Sums(points=1, yesterday_kwh=known.yesterday.get(point), month_kwh=known.month.get(point))
+        sums.setdefault(place, Sums()).add(own)
+    silent = silent_meters(services)
+    for point, meter, _ in registry.meters_of_points(services.clock()):
+        sums[of_points[point]].add(Sums(meters=1, silent=int(meter in silent)))
+    return sums
+
+
+def silent_meters(services: Services) -> frozenset[int]:
+    """The ids of the meters that do not answer; none where no collector runs."""
+    states = within.meter_states(services)
+    return frozenset(state.meter_id for state in states if state.presence is Presence.SILENT)
+
+
+def _site_line(site: "Site", nodes: Sequence[AreaNode], sums: dict[tuple[int, int | None], Sums]) -> AreaLine:
+    children = [_area_line(node, site.id, sums, depth=1) for node in nodes]
+    loose = sums.get((site.id, None))
+    if loose is not None:
+        children.append(AreaLine(None, site.id, "", "", "none", 1, loose))
+    return AreaLine(None, site.id, site.code, site.name, "site", 0, _total(children), tuple(children))
+
+
+def _area_line(
+    node: AreaNode, site_id: int, sums: dict[tuple[int, int | None], Sums], *, depth: int
+) -> AreaLine:
+    children = tuple(_area_line(child, site_id, sums, depth=depth + 1) for child in node.children)
+    total = _total(children)
+    total.add(sums.get((site_id, node.area_id), Sums()))
+    return AreaLine(node.area_id, site_id, node.code, node.name, _kind(node.kind), depth, total, children)
+
+
+def _kind(kind: str) -> Kind:
+    return "feeder" if kind == "feeder" else "box" if kind == "box" else "area"
+
+
+def _total(lines: Sequence[AreaLine]) -> Sums:
+    total = Sums()
+    for line in lines:
+        total.add(line.sums)
+    return total
+
+
+def line_of(lines: Sequence[AreaLine], area_id: int) -> AreaLine:
+    """The line of an area in a tree that has it."""
+    return next(line for root in lines for line in root.listed if line.id == area_id)
+
+
+@dataclass(frozen=True, slots=True)
+class AreaIdentity:
+    """Where an area stands; `path` are the areas above it as far as whoever asks may see them, the uppermost first."""
+
+    id: int
+    site_id: int
+    site_name: str
+    parent_id: int | None
+    code: str
+    name: str
+    kind: Kind
+    zone: ZoneInfo
+    path: tuple[tuple[int, str], ...]
+    point_ids: tuple[int, ...]
+    """The points at and below it."""
+
+
+def identity(services: Services, area_id: int) -> AreaIdentity:
+    """An area within; NotFound for any other."""
+    with services.database.read() as session:
+        registry = services.registry(session)
+        area = registry.get_area(area_id)
+        site = registry.get_site(area.site_id)
+        above = {found.id: found for found in session.scalars(select(Area).where(Area.site_id == area.site_id, services.scope.has_area()))}  # fmt: skip
+        path: list[tuple[int, str]] = []
+        parent = above.get(area.parent_id or 0)
+        while parent is not None:
+            path.insert(0, (parent.id, parent.name))
+            parent = above.get(parent.parent_id or 0)
+        return AreaIdentity(
+            id=area.id, site_id=site.id, site_name=site.name, parent_id=area.parent_id, code=area.code, name=area.name,
+            kind=_kind(area.kind), zone=ZoneInfo(site.zone), path=tuple(path),
+            point_ids=tuple(registry.points_in_area(area_id)),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """How much of a day is known."""
+
+    expected: int
+    known: int
+    estimated: int
+
+    @property
+    def share(self) -> float | None:
+        """The known part; None where nothing was expected."""
+        return min(self.known / self.expected, 1.0) if self.expected else None
+
+
+def completeness_of_yesterday(services: Services, area: AreaIdentity) -> Completeness:
+    """What should be there of yesterday, by the meters that hang there, and what is."""
+    now = services.clock()
+    day, _ = _periods(now, area.zone)
+    with services.database.read() as session:
+        hung = services.registry(session).meters_of_points(now, point_ids=area.point_ids)
+    expected = sum(day.duration // timedelta(minutes=minutes) for _, _, minutes in hung)
+    rows = services.store.energy_by_point(area.point_ids, IMPORT, day).to_pylist()
+    known = sum(row["intervals"] - row["without_energy"] for row in rows)
+    return Completeness(expected, known, sum(row["estimated"] for row in rows))
+
+
+@dataclass(frozen=True, slots=True)
+class PointLine:
+    """A metering point in a list."""
+
+    id: int
+    code: str
+    name: str
+    area: str | None
+    meter_id: int | None
+    address: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPoints:
+    """A page of points; `after` asks for the next one."""
+
+    rows: tuple[PointLine, ...]
+    after: str | None
+
+
+def find_points(
+    services: Services, *, area_id: int | None, search: str = "", after: str | None = None, limit: int = PAGE
+) -> FoundPoints:
+    """The points at and below an area, by code; None for those of no area."""
+    wanted = (
+        select(MeteringPoint, Area.name)
+        .outerjoin(Area, Area.id == MeteringPoint.area_id)
+        .where(services.scope.has_point())
+        .order_by(MeteringPoint.code)
+        .limit(limit + 1)
+    )
+    if area_id is None:
+        wanted = wanted.where(MeteringPoint.area_id.is_(None))
+    else:
+        wanted = wanted.where(MeteringPoint.area_id.in_(at_and_below([area_id])))
+    if search:
+        wanted = wanted.where(
+            or_(
+                MeteringPoint.code.icontains(search, autoescape=True),
+                MeteringPoint.name.icontains(search, autoescape=True),
+            )
+        )
+    if after is not None:
+        wanted = wanted.where(MeteringPoint.code > after)
+    with services.database.read() as session:
+        found = session.execute(wanted).all()
+        shown = found[:limit]
+        hung = points_with_meters(services.registry(session), [row[0].id for row in shown], services.clock())
+        rows = tuple(
+            PointLine(point.id, point.code, point.name, area, *hung.get(point.id, (None, None)))
+            for point, area in ((row[0], row[1]) for row in shown)
+        )
+    return FoundPoints(rows, rows[-1].code if len(found) > limit else None)
