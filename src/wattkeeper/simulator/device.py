@@ -74,10 +74,12 @@ class VirtualMeter:
             "q1": self._electrics.reactive_energy,
             "nothing": _no_energy,
         }
+        first_slot, since = divmod(civil_seconds(spec.installed), SLOT)
         counters = {
             name: Register(
                 energy,
-                first_slot=-int(-civil_seconds(spec.installed) // SLOT),
+                first_slot=int(first_slot),
+                passed=since / SLOT,
                 first=spec.first_register * 100 if name == "import" else 0,
                 modulus=spec.register_modulus * 100,
                 phase=phase,

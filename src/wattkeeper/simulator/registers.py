@@ -46,6 +46,7 @@ class Register:
     Args:
         energy: energy of slots. [mWh]
         first_slot: the slot in which the meter was installed.
+        passed: how much of that slot had passed by then, 0 to 1.
         first: what the counter showed then, total. [0.01 kWh]
         modulus: where it turns over to 0. [0.01 kWh]
         phase: of the ripple, so that no two meters pulse together. [rad]
@@ -57,12 +58,14 @@ class Register:
         energy: Callable[[Integers], Integers],
         *,
         first_slot: int,
+        passed: float = 0.0,
         first: int = 0,
         modulus: int = 100_000_000,
         phase: float = 0.0,
     ) -> None:
         self._energy = energy
         self._first_slot = first_slot
+        self._passed = passed
         # What an old meter brought along was counted somehow; an even split is as good as any.
         quarter = first // TARIFFS
         self._first = np.array([first] + [quarter] * (TARIFFS - 1) + [first - quarter * (TARIFFS - 1)])
@@ -89,7 +92,7 @@ class Register:
         """Total and tariffs at many moments, one row each, in 0.01 kWh."""
         slot = self._slot(moments)
         counted = self._flowed_at_many(moments) // UNIT
-        before = self._flowed[slot] // UNIT
+        before = np.maximum(self._flowed[slot], 0) // UNIT
         rates = np.empty((len(moments), TARIFFS + 1), dtype=np.int64)
         rates[:, 0] = counted
         rates[:, 1:] = self._by_tariff()[slot]
@@ -111,7 +114,7 @@ class Register:
         slot = int(position)
         self._reach(slot + 1)
         part = share_of_slot(position - slot, self._phase)
-        return int(self._flowed[slot]) + int(int(self._used[slot]) * part)
+        return max(int(self._flowed[slot]) + int(int(self._used[slot]) * part), 0)
 
     def _flowed_at_many(self, moments: Floats) -> Integers:
         position = np.maximum(moments / SLOT - self._first_slot, 0.0)
@@ -119,8 +122,9 @@ class Register:
         turn = 2 * np.pi * _RIPPLES
         fraction = position - slot
         part = fraction + _RIPPLE / turn * (math.cos(self._phase) - np.cos(turn * fraction + self._phase))
-        flowed: Integers = self._flowed[slot] + (self._used[slot] * part).astype(np.int64)
-        return flowed
+        flowed = self._flowed[slot] + (self._used[slot] * part).astype(np.int64)
+        counted: Integers = np.maximum(flowed, 0)
+        return counted
 
     def _slot(self, moments: Floats) -> Integers:
         slot = np.maximum(np.floor(moments / SLOT).astype(np.int64) - self._first_slot, 0)
@@ -130,7 +134,7 @@ class Register:
     def _by_tariff(self) -> npt.NDArray[np.int32]:
         """Steps counted by each tariff before each slot."""
         if self._tariffs is None or len(self._tariffs) != len(self._flowed):
-            counted = np.diff(self._flowed // UNIT)
+            counted = np.diff(np.maximum(self._flowed, 0) // UNIT)
             tariff = tariff_of(np.arange(len(counted)) + self._first_slot)
             by_tariff = np.zeros((len(self._flowed), TARIFFS), dtype=np.int32)
             for number in range(TARIFFS):
@@ -143,4 +147,6 @@ class Register:
         if slots > len(self._used):
             known = np.arange(self._first_slot, self._first_slot + slots + _MARGIN)
             self._used = self._energy(known)
-            self._flowed = np.concatenate([[0], np.cumsum(self._used)])
+            # Negative by what flowed in the first slot before the meter was there.
+            missed = int(int(self._used[0]) * share_of_slot(self._passed, self._phase))
+            self._flowed = np.concatenate([[0], np.cumsum(self._used)]) - missed
