@@ -141,7 +141,7 @@ async def test_every_healthy_meter_of_the_demo_answers():
                     there = meter["address"] if meter["exchange"] is None else meter["exchange"]["address"]
                     exchange = await bus.run(ReadExchange(there, "0001FF00"))
                     total, *tariffs = [value.value for value in exchange.values]
-                    assert sum(tariffs) == total
+                    assert sum(tariffs) % meter["register_modulus"] == total
                     answered.append(there)
             await bus.close()
     assert len(answered) == 31
