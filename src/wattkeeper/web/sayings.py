@@ -45,6 +45,7 @@ LINK_DOWN: Final = N_(
 # What errors mean, by class: a sentence, and what to do next.
 _ERRORS: Final[Mapping[str, tuple[str, str | None]]] = {
     "UnknownBill": (N_("There is no such bill."), None),
+    "UnknownBillRun": (N_("There is no such bill run."), None),
     "UnknownTariff": (N_("There is no such tariff."), None),
     "UnknownFinding": (N_("There is no such alarm."), None),
     "UnknownRecipient": (N_("There is no such recipient."), None),
@@ -72,12 +73,12 @@ _ERRORS: Final[Mapping[str, tuple[str, str | None]]] = {
     "PaymentRefused": (N_("This payment cannot be recorded."), None),
     "BillNotCancellable": (N_("This bill cannot be cancelled."), None),
     "PeriodTaken": (N_("Another one holds this place in that period."), None),
-    "BadTimeRangeError": (N_("A period ends after it begins."), None),
+    "BadTimeRange": (N_("A period ends after it begins."), None),
     "BadRequest": (N_("The request cannot be understood."), None),
 }
 _REFUSALS: Final[Mapping[str, tuple[str, str | None]]] = {
     "already_billed": (
-        N_("This account has a bill for that month already."),
+        N_("This account is billed for that time already."),
         N_("Cancel that bill first if it is wrong."),
     ),
     "missing_intervals": (
@@ -101,6 +102,11 @@ _REFUSALS: Final[Mapping[str, tuple[str, str | None]]] = {
     ),
     "earlier_unbilled": (N_("An earlier month is not billed yet."), N_("Bill that one first.")),
     "mixed_currency": (N_("The account's tariffs are in different currencies."), None),
+    "tariff_assigned": (
+        N_("Another tariff is assigned in that period already."),
+        N_("Choose a month after it began."),
+    ),
+    "stale": (N_("The account was billed by someone else just now."), N_("Try again.")),
     "no_points": (
         N_("The account has no metering point in that month."),
         N_("Assign the points it pays for."),
@@ -111,6 +117,9 @@ _KINDS: Final[Mapping[str, str]] = {
     "link": N_("There is no link %(key)s."),
     "exchange": N_("There is no exchange %(key)s; frames are kept for a limited time."),
     "account": N_("There is no account %(key)s."),
+    "customer": N_("There is no customer %(key)s."),
+    "payment": N_("There is no payment %(key)s."),
+    "metering point": N_("There is no metering point %(key)s."),
     "point": N_("There is no metering point %(key)s."),
     "site": N_("There is no site %(key)s."),
 }

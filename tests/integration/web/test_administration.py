@@ -62,7 +62,7 @@ def test_a_new_user_chooses_a_password_first_and_then_works(english, browser):
 def test_what_the_form_got_wrong_is_told_beside_what_was_entered(client):
     answer = client.post("/users/new", data={"login": "chief", "name": "另一位", "role": "operator"})
     assert answer.status_code == 409
-    assert "已有同名用户" in answer.text
+    assert "这个用户名已有人使用" in answer.text
     assert 'value="另一位"' in answer.text
 
 
@@ -300,11 +300,11 @@ def test_the_audit_tells_who_did_what_to_what(client, english, town):
     assert "<del>Audited</del><ins>Renamed</ins>" in page
     assert "<del>billing clerk</del><ins>analyst</ins>" in page
     assert f'href="/users/{number}"' in page
-    assert "修改了用户" in client.get("/audit", params={"what": "user.change"}).text
+    assert "修改了账号" in client.get("/audit", params={"what": "user.change"}).text
     assert "No act matches" in english.get("/audit", params={"who": "nobody at all"}).text
     assert "No act matches" in english.get("/audit", params={"until": "2020-01-01"}).text
     exported = english.get("/audit.csv", params={"kind": "user", "about": "audited"}).text
-    assert "Name: Audited" in exported
+    assert "Display name: Audited" in exported
 
 
 def test_the_audit_goes_on_by_cursor(english):
@@ -358,7 +358,7 @@ def failed_job(town):
 def test_a_failed_job_says_why_and_goes_on_where_it_was(english, failed_job, town):
     page = english.get(f"/jobs/{failed_job}").text
     assert "The disk is full." in page
-    assert "3 of 8" in page
+    assert "3 / 8" in page
     assert "The disk is full." in english.get("/jobs", params={"state": "failed"}).text
     assert english.post(f"/jobs/{failed_job}/retry").status_code == 200
     job = english.get(f"/api/v1/jobs/{failed_job}").json()

@@ -29,7 +29,7 @@ EXPORT: Final[Table[UserLine]] = Table(
     N_("Users"),
     (
         Column(N_("User name"), lambda line: line.login),
-        Column(N_("Name"), lambda line: line.name),
+        Column(N_("Full name"), lambda line: line.name),
         Column(N_("E-mail"), lambda line: line.email),
         Column(N_("Role"), lambda line: line.role_text),
         Column(N_("Sees"), lambda line: line.sees),

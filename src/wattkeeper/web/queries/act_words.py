@@ -103,7 +103,7 @@ FIELDS: Final[Mapping[str, str]] = {
     "from": N_("From"),
     "login": N_("User name"),
     "method": N_("Method"),
-    "name": N_("Name"),
+    "name": N_("Display name"),
     "opened_at": N_("Opened"),
     "owner": N_("Owner"),
     "phone": N_("Phone"),
