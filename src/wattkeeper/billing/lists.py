@@ -208,7 +208,9 @@ def _without_bill(month: TimeRange) -> tuple[ColumnElement[bool], ...]:
 
 def standing_bill() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     """Of a statement over Bill: whether it is neither cancelled nor a cancellation."""
-    return Bill.cancels_id.is_(None), ~_cancelled()
+    # Written so that no index answers it: SQLite took the one of cancellations, which nearly every bill is in as null,
+    # before that of the account, and read all bills: 40 ms at 10,000 of them.
+    return func.coalesce(Bill.cancels_id, 0) == 0, ~_cancelled()
 
 
 def _cancelled() -> ColumnElement[bool]:

@@ -14,9 +14,9 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Select, select
-from sqlalchemy.orm import aliased
 
 from wattkeeper.billing.errors import UnknownBill
+from wattkeeper.billing.lists import standing_bill
 from wattkeeper.billing.models import Bill
 from wattkeeper.billing.repository import BillingRepository
 from wattkeeper.billing.running import Running
@@ -247,11 +247,7 @@ class OwnAccounts:
 
 def _standing_bills(account_id: int) -> Select[tuple[int, Decimal]]:
     """The bills that are neither cancelled nor cancellations, in the order payments settle them."""
-    cancellation = aliased(Bill)
-    cancelled = select(cancellation.id).where(cancellation.cancels_id == Bill.id).exists()
-    wanted = select(Bill.id, Bill.total).where(
-        Bill.account_id == account_id, Bill.cancels_id.is_(None), ~cancelled
-    )
+    wanted = select(Bill.id, Bill.total).where(Bill.account_id == account_id, *standing_bill())
     return wanted.order_by(Bill.issued_at, Bill.id)
 
 
