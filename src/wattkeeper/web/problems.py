@@ -86,7 +86,7 @@ STATUS_BY_ERROR: Final[Mapping[str, int]] = {
     "UnknownTariff": 404,
     "UnknownQuantity": 404,
     "BadRequest": 400,
-    "BadTimeRangeError": 400,
+    "BadTimeRange": 400,
     "AlreadyExists": 409,
     "PeriodTaken": 409,
     "BillingRefused": 409,

@@ -72,6 +72,18 @@ _ERRORS: Final[Mapping[str, tuple[str, str | None]]] = {
     "StoreBusy": (N_("The readings are in use by another process."), N_("Try again.")),
     "PaymentRefused": (N_("This payment cannot be recorded."), None),
     "BillNotCancellable": (N_("This bill cannot be cancelled."), None),
+    "AlreadyExists": (
+        N_("There is one of this code or address already."),
+        N_("Change that one, or choose another code."),
+    ),
+    "BadLinkUrl": (
+        N_("This cannot be the address of a link."),
+        N_("Write it as tcp://192.168.1.50:8899 or serial:///dev/ttyUSB0?baud=2400."),
+    ),
+    "RegistryError": (
+        N_("These master data cannot be kept as given."),
+        N_("Check the values and what they refer to."),
+    ),
     "PeriodTaken": (N_("Another one holds this place in that period."), None),
     "BadTimeRange": (N_("A period ends after it begins."), None),
     "BadRequest": (N_("The request cannot be understood."), None),
@@ -119,9 +131,22 @@ _KINDS: Final[Mapping[str, str]] = {
     "account": N_("There is no account %(key)s."),
     "customer": N_("There is no customer %(key)s."),
     "payment": N_("There is no payment %(key)s."),
+    "area": N_("There is no area %(key)s."),
     "metering point": N_("There is no metering point %(key)s."),
     "point": N_("There is no metering point %(key)s."),
     "site": N_("There is no site %(key)s."),
+}
+# Values that cannot be right, by the field they were entered in.
+_FIELDS: Final[Mapping[str, tuple[str, str | None]]] = {
+    "code": (N_("This cannot be a code."), N_("Use 1 to 64 letters, digits or signs on one line.")),
+    "name": (N_("This cannot be a name."), N_("Use 1 to 200 characters on one line.")),
+    "address": (N_("This cannot be the address of a meter."), N_("Write the 12 digits of its label.")),
+    "parent_id": (
+        N_("It cannot hang there."),
+        N_("The order is site, feeder, area, box, and nothing hangs below itself."),
+    ),
+    "area_id": (N_("The area is of another site."), N_("Choose one of the point's own site.")),
+    "max_current_a": (N_("This current is impossible."), N_("Write a number above zero, like 60, or none.")),
 }
 _STATUSES: Final[Mapping[int, str]] = {
     404: N_("There is no page at %(path)s."),
@@ -173,6 +198,10 @@ def _security(error: WattkeeperError, say: Language) -> Said | None:
 def _not_found(error: Any, say: Language) -> Said | None:
     text = _KINDS.get(getattr(error, "kind", "")) if type(error).__name__ == "NotFound" else None
     return Said(say.text(text, key=error.key)) if text else None
+
+
+def _bad_value(error: Any, say: Language) -> Said | None:
+    return _pair(_FIELDS.get(getattr(error, "field", "")), error, say)
 
 
 def _refusal(error: Any, say: Language) -> Said | None:

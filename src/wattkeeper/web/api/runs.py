@@ -1,4 +1,4 @@
-"""Bill runs, and giving accounts a tariff."""
+"""Bill runs: all accounts for a month, as a job."""
 
 from datetime import datetime
 from typing import Annotated
@@ -19,22 +19,6 @@ from wattkeeper.web.problems import BadRequest, documented
 from wattkeeper.web.queries.money import month_of
 
 router = APIRouter()
-
-
-class TariffWanted(BaseModel):
-    """A tariff for every account that has none, from the beginning of a month."""
-
-    tariff: str = Field(max_length=64, examples=["cn-beijing-residential"])
-    month: str = Field(
-        pattern=r"^\d{4}-\d{2}$", examples=["2026-10"], description="The first civil month it is for."
-    )
-
-
-class TariffAssigned(BaseModel):
-    """How many accounts were given the tariff."""
-
-    tariff: str
-    accounts: int
 
 
 class RunExceptionItem(BaseModel):
@@ -60,21 +44,6 @@ class BillRunAnswer(BaseModel):
 
 
 @router.post(
-    "/tariff-assignments",
-    dependencies=[needs(Right.TARIFFS_ASSIGN)],
-    tags=["tariffs"],
-    responses=documented(404, 422),
-    summary="Give a tariff to accounts without one",
-)
-def assign_tariff(request: Request, wanted: TariffWanted) -> TariffAssigned:
-    """Accounts that have or had a tariff are left as they are."""
-    services = services_of(request)
-    month = civil_month(wanted.month, services.database)
-    given = services.billing.assign_where_none(wanted.tariff, valid_from=month.start, now=services.clock())
-    return TariffAssigned(tariff=wanted.tariff, accounts=given)
-
-
-@router.post(
     "/bill-runs",
     dependencies=[needs(Right.BILLS_RUN)],
     tags=["bills"],
@@ -94,7 +63,7 @@ def start_bill_run(request: Request, wanted: BillWanted) -> BillRunAnswer:
     "/bill-runs/{run_id}",
     dependencies=[needs(Right.BILLS_RUN)],
     tags=["bills"],
-    responses=documented(404),
+    responses=documented(404, 422),
     summary="How far a bill run is",
 )
 def get_bill_run(request: Request, run_id: Annotated[int, Path(ge=1, le=2**53)]) -> BillRunAnswer:
@@ -113,8 +82,10 @@ def finished_month(text: str, database: Database, *, now: datetime) -> TimeRange
 def civil_month(text: str, database: Database) -> TimeRange:
     """The month `text` in the first site's zone; BadRequest when it is none."""
     with database.read() as session:
-        zone = Registry(session).sites()[0].zone
-    return month_of(text, ZoneInfo(zone))
+        sites = Registry(session).sites()
+    if not sites:
+        raise BadRequest("There is no site yet, so no month can be billed.", hint="Import meters first.")
+    return month_of(text, ZoneInfo(sites[0].zone))
 
 
 def bill_run_answer(run: BillRunView) -> BillRunAnswer:

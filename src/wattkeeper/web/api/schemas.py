@@ -6,6 +6,8 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer
 
+from wattkeeper.billing.values import BillState, PaymentMethod
+
 T = TypeVar("T")
 
 DecimalText = Annotated[
@@ -220,9 +222,10 @@ class BillItem(Shape):
     start: InstantText
     end: InstantText
     issued_at: InstantText
+    due_at: InstantText | None
     energy_kwh: DecimalText
     total: MoneyItem
-    state: str
+    state: BillState
     estimated: bool
 
 
@@ -257,8 +260,11 @@ class BillDetail(BillItem):
     """A bill with its lines and the readings it rests on."""
 
     tariff_code: str
-    due_at: InstantText | None
     previous_balance: MoneyItem
+    reason: str | None = Field(description="Why it was cancelled, on the cancellation.")
+    cancels_id: int | None = Field(description="Id of the bill that this one is the cancellation of.")
+    cancelled_by_id: int | None
+    replaces_id: int | None
     lines: list[BillLineItem]
     readings: list[BillReadingItem]
 
@@ -292,7 +298,13 @@ class AccountItem(Shape):
     code: str
     name: str
     kind: str
-    balance: MoneyItem
+    address: str | None
+    customer_id: int
+    customer_name: str
+    opened_at: InstantText
+    closed_at: InstantText | None
+    tariff: str | None = Field(description="Code of the tariff in force now.")
+    balance: MoneyItem = Field(description="What it owes; negative is a credit.")
 
 
 class PaymentWanted(BaseModel):
@@ -300,8 +312,7 @@ class PaymentWanted(BaseModel):
 
     amount: Decimal = Field(gt=0, max_digits=14, decimal_places=4, examples=["132.06"])
     currency: str = Field(pattern="^[A-Z]{3}$", examples=["CNY"])
-    method: str = Field(pattern="^(cash|card)$", examples=["cash"])
-    cashier: str = Field(min_length=1, max_length=100)
+    method: PaymentMethod = Field(examples=["cash"])
 
 
 class PaymentItem(Shape):
@@ -315,6 +326,26 @@ class PaymentItem(Shape):
     received_at: InstantText
     cashier: str
     repeated: bool
+
+
+class PaymentLine(Shape):
+    """A payment of a list."""
+
+    id: int
+    receipt: str
+    account_id: int
+    account_code: str
+    account_name: str
+    amount: MoneyItem
+    method: PaymentMethod
+    received_at: InstantText
+    cashier: str
+
+
+class PaymentPage(Page[PaymentLine]):
+    """One page of payments, and what all that fit the filter come to, by currency."""
+
+    sums: list[MoneyItem]
 
 
 class OverviewAnswer(Shape):

@@ -1,24 +1,28 @@
 """The tables of money as files: bills with their lines and readings, accounts with their movements."""
 
+from collections.abc import Iterable
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Request
 
-from wattkeeper.billing.values import BillState, BillView, Line, ReadingRow, StatementRow
+from wattkeeper.billing.values import BillFilter, BillView, Line, PaymentRow, ReadingRow, StatementRow
 from wattkeeper.security.rights import Right
 from wattkeeper.web.access import needs
-from wattkeeper.web.api.billing import cursor
+from wattkeeper.web.console.accounts import Asked as AccountsAsked
+from wattkeeper.web.console.bills import UNITS
+from wattkeeper.web.console.bills import Asked as BillsAsked
+from wattkeeper.web.console.customers import Asked as CustomersAsked
+from wattkeeper.web.console.payments import Asked as PaymentsAsked
 from wattkeeper.web.exports import PAGE, Column, Export, Table, exported, paged
 from wattkeeper.web.language import Language
 from wattkeeper.web.pages import language_of, services_of
 from wattkeeper.web.queries import money, within
-from wattkeeper.web.queries.money import AccountLine, BillLine
+from wattkeeper.web.queries.accounts import MOVEMENTS, account_view
+from wattkeeper.web.queries.money import AccountLine, BillLine, CustomerLine
 from wattkeeper.web.queries.states import N_
 
 router = APIRouter(include_in_schema=False)
 Id = Annotated[int, Path(ge=1, le=2**53)]
-UNITS: Final = {"kWh": "kWh", "month": N_("months"), "months": N_("months")}
-MOVEMENTS: Final = {"bill": N_("Bill"), "cancellation": N_("Cancellation"), "payment": N_("Payment")}
 
 BILLS: Final[Table[BillLine]] = Table(
     "bills",
@@ -36,15 +40,18 @@ BILLS: Final[Table[BillLine]] = Table(
 
 
 @exported(router, "/bills", needs(Right.BILLS_VIEW))
-def bills_export(request: Request, state: str = "") -> Export[BillLine]:
+def bills_export(request: Request, asked: BillsAsked) -> Export[BillLine]:
     """Every bill of the filter."""
+    say = language_of(request)
+    return _bills(request, asked.wanted(say))
+
+
+def _bills(request: Request, wanted: BillFilter) -> Export[BillLine]:
     services, say = services_of(request), language_of(request)
-    chosen = BillState(state) if state in set(BillState) else None
 
     def page(after: str | None) -> tuple[list[BillLine], str | None]:
-        found = services.billing.bills(state=chosen, scope=services.scope, limit=PAGE, after=cursor(after))
-        following = None if found.next_after is None else str(found.next_after)
-        return [money.bill_line(bill, say, services.clock()) for bill in found.items], following
+        found = money.find_bills(services, wanted, say, after=after, limit=PAGE)
+        return found.lines, found.after
 
     return Export(BILLS, paged(page), say)
 
@@ -110,18 +117,14 @@ ACCOUNTS: Final[Table[AccountLine]] = Table(
 
 
 @exported(router, "/accounts", needs(Right.CUSTOMERS_VIEW))
-def accounts_export(
-    request: Request,
-    search: Annotated[str, Query(max_length=100)] = "",
-    unbilled: Annotated[str, Query(max_length=7)] = "",
-) -> Export[AccountLine]:
+def accounts_export(request: Request, asked: AccountsAsked) -> Export[AccountLine]:
     """Every account of the filter."""
     services, say = services_of(request), language_of(request)
-    month = money.month_of(unbilled, say.zone) if unbilled else None
+    wanted = asked.wanted(say)
 
-    def page(after: str | None) -> tuple[list[AccountLine], str | None]:
-        found = money.find_accounts(services, search=search, unbilled=month, after=after, limit=PAGE)
-        return money.account_lines(services, found.accounts, say), found.after
+    def page(after: str | None) -> tuple[Iterable[AccountLine], str | None]:
+        found = money.find_accounts(services, wanted, say, after=after, limit=PAGE)
+        return found.lines, found.after
 
     return Export(ACCOUNTS, paged(page), say)
 
@@ -129,22 +132,70 @@ def accounts_export(
 @exported(router, "/accounts/{account_id}/bills", needs(Right.CUSTOMERS_VIEW))
 def account_bills_export(request: Request, account_id: Id) -> Export[BillLine]:
     """Every bill of an account."""
+    account_view(services_of(request), account_id)
+    return _bills(request, BillFilter(account_id=account_id))
+
+
+CUSTOMERS: Final[Table[CustomerLine]] = Table(
+    "customers",
+    N_("Customers"),
+    (
+        Column(N_("Customer number"), lambda line: line.code),
+        Column(N_("Name"), lambda line: line.name),
+        Column(N_("Phone"), lambda line: line.phone),
+        Column(N_("E-mail"), lambda line: line.email),
+        Column(N_("Accounts"), lambda line: line.accounts, "number"),
+        Column(N_("Owes"), lambda line: line.owed[0] if len(line.owed) == 1 else None, "money"),
+    ),
+)
+
+
+@exported(router, "/customers", needs(Right.CUSTOMERS_VIEW))
+def customers_export(request: Request, asked: CustomersAsked) -> Export[CustomerLine]:
+    """Every customer of the filter; what is owed in several currencies stays with the accounts."""
+    services = services_of(request)
+
+    def page(after: str | None) -> tuple[list[CustomerLine], str | None]:
+        lines, _, following = money.find_customers(
+            services,
+            search=asked.search,
+            sort=asked.sort,
+            descending=asked.descending,
+            after=after,
+            limit=PAGE,
+        )
+        return lines, following
+
+    return Export(CUSTOMERS, paged(page), language_of(request))
+
+
+@exported(router, "/payments", needs(Right.BILLS_VIEW))
+def payments_export(request: Request, asked: PaymentsAsked) -> Export[PaymentRow]:
+    """Every payment of the filter."""
     services, say = services_of(request), language_of(request)
-    _check(request, account_id)
+    wanted, methods = asked.wanted(say), money.method_words(say)
+    columns: tuple[Column[PaymentRow], ...] = (
+        Column(N_("Receipt"), lambda row: row.receipt),
+        Column(N_("Account number"), lambda row: row.account_code),
+        Column(N_("Account"), lambda row: row.account_name),
+        Column(N_("Received"), lambda row: row.received_at, "moment"),
+        Column(N_("Method"), lambda row: methods[row.method]),
+        Column(N_("Cashier"), lambda row: row.cashier),
+        Column(N_("Amount"), lambda row: row.amount, "money"),
+    )
 
-    def page(after: str | None) -> tuple[list[BillLine], str | None]:
-        found = services.billing.bills(account_id=account_id, limit=PAGE, after=cursor(after))
-        following = None if found.next_after is None else str(found.next_after)
-        return [money.bill_line(bill, say, services.clock()) for bill in found.items], following
+    def page(after: str | None) -> tuple[Iterable[PaymentRow], str | None]:
+        found, following = money.find_payments(services, wanted, after=after, limit=PAGE)
+        return found.rows, following
 
-    return Export(BILLS, paged(page), say)
+    return Export(Table("payments", N_("Payments"), columns), paged(page), say)
 
 
 @exported(router, "/accounts/{account_id}/statement", needs(Right.CUSTOMERS_VIEW))
 def statement_export(request: Request, account_id: Id) -> Export[StatementRow]:
     """Every movement of an account, oldest first, with the balance after it."""
     services, say = services_of(request), language_of(request)
-    _check(request, account_id)
+    account_view(services, account_id)
     columns: tuple[Column[StatementRow], ...] = (
         Column(N_("Date"), lambda row: row.at, "moment"),
         Column(N_("Kind"), lambda row: say.text(MOVEMENTS.get(row.kind, row.kind))),
@@ -154,10 +205,3 @@ def statement_export(request: Request, account_id: Id) -> Export[StatementRow]:
     )
     table = Table("statement", N_("Statement"), columns)
     return Export(table, services.billing.statement(account_id), say)
-
-
-def _check(request: Request, account_id: int) -> None:
-    """NotFound for an account that whoever asks may not see."""
-    services = services_of(request)
-    with services.database.read() as session:
-        services.registry(session).get_account(account_id)

@@ -1,20 +1,25 @@
-"""Bills and accounts as pages show them."""
+"""Bills, accounts, customers and payments as pages show them."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, func, or_, select
-from sqlalchemy.orm import aliased
-
-from wattkeeper.billing.models import AccountTariff, Bill, LedgerAccount, Posting
-from wattkeeper.billing.values import BillSummary
+from wattkeeper.billing.values import (
+    AccountFilter,
+    AccountRow,
+    BillFilter,
+    BillSummary,
+    PaymentFilter,
+    PaymentPage,
+)
 from wattkeeper.kernel.money import Money
 from wattkeeper.kernel.timerange import TimeRange
-from wattkeeper.registry.models import Account, AccountKind, Customer
+from wattkeeper.registry import customer_search
+from wattkeeper.registry.models import AccountKind
 from wattkeeper.web.language import Language
 from wattkeeper.web.problems import BadRequest
 from wattkeeper.web.queries.states import N_, Level, bill_shown
@@ -22,6 +27,8 @@ from wattkeeper.web.services import Services
 
 PAGE: Final = 50
 MONTHS_OFFERED: Final = 12
+LARGEST_ID: Final = 2**53
+_MONTH: Final = re.compile(r"([0-9]{4})-([0-9]{2})")
 KINDS: Final = {
     AccountKind.RESIDENTIAL: N_("residential"),
     AccountKind.COMMERCIAL: N_("commercial"),
@@ -47,6 +54,11 @@ class BillLine:
     total: Money
 
 
+def method_words(say: Language) -> dict[str, str]:
+    """The ways money comes in, in words."""
+    return {code: say.text(text) for code, text in METHODS.items()}
+
+
 def period_text(period: TimeRange, say: Language) -> str:
     """A civil month by its name, anything else by its first and last day."""
     first = period.start.astimezone(say.zone)
@@ -58,7 +70,7 @@ def period_text(period: TimeRange, say: Language) -> str:
 
 def bill_line(bill: BillSummary, say: Language, now: datetime) -> BillLine:
     """A bill's line."""
-    shown = bill_shown(bill.state, due_at=None, now=now, say=say)
+    shown = bill_shown(bill.state, due_at=bill.due_at, now=now, say=say)
     return BillLine(
         id=bill.id,
         number=bill.number,
@@ -81,130 +93,127 @@ class AccountLine:
     id: int
     code: str
     name: str
+    customer_id: int
+    customer_name: str
     kind_text: str
     tariff: str | None
     balance: Money
+    closed: bool
 
 
 @dataclass(frozen=True, slots=True)
 class FoundAccounts:
-    """A page of accounts; `after` is the code to continue from."""
+    """A page of accounts; `after` asks for the next one."""
 
-    accounts: tuple[Account, ...]
+    lines: tuple[AccountLine, ...]
     total: int
     after: str | None
 
 
 def find_accounts(
+    services: Services, wanted: AccountFilter, say: Language, *, after: str | None = None, limit: int = PAGE
+) -> FoundAccounts:
+    """Accounts as the list shows them."""
+    names = {tariff.code: say.choose(tariff.name_zh, tariff.name_en) for tariff in services.billing.tariffs()}
+    page = services.billing.books.accounts(
+        wanted, now=services.clock(), scope=services.scope, limit=limit, after=after
+    )
+    return FoundAccounts(tuple(_account_line(row, names, say) for row in page.rows), page.total, page.after)
+
+
+def _account_line(row: AccountRow, names: Mapping[str, str], say: Language) -> AccountLine:
+    return AccountLine(
+        id=row.id,
+        code=row.code,
+        name=row.name,
+        customer_id=row.customer_id,
+        customer_name=row.customer_name,
+        kind_text=say.text(KINDS[row.kind]),
+        tariff=names.get(row.tariff_code, row.tariff_code) if row.tariff_code else None,
+        balance=row.balance,
+        closed=row.closed_at is not None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FoundBills:
+    """A page of bills; `after` asks for the next one."""
+
+    lines: list[BillLine]
+    after: str | None
+
+
+def find_bills(
+    services: Services, wanted: BillFilter, say: Language, *, after: str | None = None, limit: int = PAGE
+) -> FoundBills:
+    """Bills as the list shows them."""
+    page = services.billing.books.bills(wanted, scope=services.scope, limit=limit, after=cursor(after))
+    now = services.clock()
+    following = None if page.next_after is None else str(page.next_after)
+    return FoundBills([bill_line(bill, say, now) for bill in page.items], following)
+
+
+def find_payments(
+    services: Services, wanted: PaymentFilter, *, after: str | None = None, limit: int = PAGE
+) -> tuple[PaymentPage, str | None]:
+    """A page of payments, and the cursor of the next one."""
+    page = services.billing.books.payments(wanted, scope=services.scope, limit=limit, after=cursor(after))
+    return page, None if page.next_after is None else str(page.next_after)
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerLine:
+    """One line of the list of customers."""
+
+    id: int
+    code: str
+    name: str
+    phone: str | None
+    email: str | None
+    accounts: int
+    owed: tuple[Money, ...]
+
+
+def find_customers(
     services: Services,
     *,
     search: str = "",
-    unbilled: TimeRange | None = None,
+    sort: str = "code",
+    descending: bool = False,
     after: str | None = None,
     limit: int = PAGE,
-) -> FoundAccounts:
-    """Accounts by code whose code, name or customer contains the search; `unbilled`: only those without its bill."""
-    wanted = (
-        select(Account).join(Customer, Customer.id == Account.customer_id).where(services.scope.has_account())
-    )
-    if search:
-        searched = (Account.code, Account.name, Customer.name)
-        wanted = wanted.where(or_(*(column.icontains(search, autoescape=True) for column in searched)))
-    if unbilled is not None:
-        wanted = wanted.where(*_without_bill(unbilled))
+) -> tuple[list[CustomerLine], int, str | None]:
+    """A page of customers with what they owe together, how many there are, and the cursor of the next page."""
     with services.database.read() as session:
-        total = session.scalar(wanted.with_only_columns(func.count(), maintain_column_froms=True)) or 0
-        if after is not None:
-            wanted = wanted.where(Account.code > after)
-        found = session.scalars(wanted.order_by(Account.code).limit(limit + 1)).all()
-    page = tuple(found[:limit])
-    return FoundAccounts(page, total, page[-1].code if len(found) > limit else None)
+        page = customer_search.find_customers(
+            session,
+            services.scope,
+            search=search,
+            sort=sort,
+            descending=descending,
+            limit=limit,
+            after=after,
+        )
+    owed = services.billing.books.owed_by_customers([row.id for row in page.rows], scope=services.scope)
+    lines = [
+        CustomerLine(row.id, row.code, row.name, row.phone, row.email, row.accounts, owed[row.id])
+        for row in page.rows
+    ]
+    return lines, page.total, page.after
 
 
 def unbilled_accounts(services: Services, month: TimeRange) -> int:
     """How many accounts open all that month lack its bill; 0 while nobody at all has been billed for it."""
-    billed = select(Bill.id).where(Bill.period_start == month.start, Bill.period_end == month.end).exists()
-    wanted = (
-        select(func.count())
-        .select_from(Account)
-        .where(billed, services.scope.has_account(), *_without_bill(month))
-    )
-    with services.database.read() as session:
-        return session.scalar(wanted) or 0
+    return services.billing.books.unbilled(month, scope=services.scope)
 
 
-def _without_bill(month: TimeRange) -> tuple[ColumnElement[bool], ...]:
-    """Accounts open all that month with no bill for it, or none that still stands."""
-    assert month.end is not None
-    cancellation = aliased(Bill)
-    standing = (
-        select(Bill.id)
-        .where(
-            Bill.account_id == Account.id,
-            Bill.period_start < month.end,
-            Bill.period_end > month.start,
-            Bill.cancels_id.is_(None),
-            ~select(cancellation.id).where(cancellation.cancels_id == Bill.id).exists(),
-        )
-        .exists()
-    )
-    return (
-        Account.opened_at <= month.start,
-        or_(Account.closed_at.is_(None), Account.closed_at >= month.end),
-        ~standing,
-    )
-
-
-def account_lines(services: Services, accounts: Sequence[Account], say: Language) -> list[AccountLine]:
-    """The accounts with their tariff and what they owe now."""
-    names = {tariff.code: say.choose(tariff.name_zh, tariff.name_en) for tariff in services.billing.tariffs()}
-    ids = [account.id for account in accounts]
-    owed, assigned = balances(services, ids), _tariffs_now(services, ids)
-
-    def tariff_of(account_id: int) -> str | None:
-        code = assigned.get(account_id)
-        return names.get(code, code) if code else None
-
-    return [
-        AccountLine(
-            id=account.id,
-            code=account.code,
-            name=account.name,
-            kind_text=say.text(KINDS[account.kind]),
-            tariff=tariff_of(account.id),
-            balance=owed[account.id],
-        )
-        for account in accounts
-    ]
-
-
-def balances(services: Services, account_ids: Sequence[int]) -> dict[int, Money]:
-    """What each of these accounts owes, in one look; negative is a credit."""
-    wanted = (
-        select(LedgerAccount.account_id, func.sum(Posting.amount))
-        .join(Posting, Posting.ledger_account_id == LedgerAccount.id)
-        .where(LedgerAccount.account_id.in_(account_ids))
-        .group_by(LedgerAccount.account_id)
-    )
-    with services.database.read() as session:
-        currencies = {site.currency for site in services.registry(session).sites()}
-        sums = {row[0]: row[1] for row in session.execute(wanted)} if len(currencies) == 1 else {}
-    if len(currencies) != 1:  # then only an account's own site tells which currency counts
-        return {account_id: services.billing.balance(account_id) for account_id in account_ids}
-    (currency,) = currencies
-    return {account_id: Money(sums.get(account_id, Decimal(0)), currency) for account_id in account_ids}
-
-
-def _tariffs_now(services: Services, account_ids: Sequence[int]) -> dict[int, str]:
-    """The code of the tariff in force now, per account that has one."""
-    now = services.clock()
-    wanted = select(AccountTariff.account_id, AccountTariff.tariff_code).where(
-        AccountTariff.account_id.in_(account_ids),
-        AccountTariff.valid_from <= now,
-        or_(AccountTariff.valid_to.is_(None), AccountTariff.valid_to > now),
-    )
-    with services.database.read() as session:
-        return {row[0]: row[1] for row in session.execute(wanted)}
+def cursor(text: str | None) -> int | None:
+    """A cursor that is a number, as the lists of bills and payments hand them out."""
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdigit() or int(text) > LARGEST_ID:
+        raise BadRequest(f"{text!r} is not a cursor of this list.", hint="Use the `next` of the page before.")
+    return int(text)
 
 
 def finished_months(now: datetime, zone: ZoneInfo) -> list[TimeRange]:
@@ -217,10 +226,29 @@ def finished_months(now: datetime, zone: ZoneInfo) -> list[TimeRange]:
     return months
 
 
+def coming_months(now: datetime, zone: ZoneInfo) -> list[TimeRange]:
+    """The civil month of `now` and the eleven after it."""
+    months = []
+    day = now.astimezone(zone).date().replace(day=1)
+    for _ in range(MONTHS_OFFERED):
+        months.append(TimeRange.month(day.year, day.month, zone))
+        day = (day + timedelta(days=31)).replace(day=1)
+    return months
+
+
+def month_choices(months: Iterable[TimeRange], say: Language, chosen: str = "") -> list[tuple[str, str]]:
+    """Months for a list of choices: how addresses write them, and their names; a chosen one is among them."""
+    found = {f"{month.start.astimezone(say.zone):%Y-%m}": say.month(month.start) for month in months}
+    if chosen and chosen not in found:
+        found[chosen] = say.month(month_of(chosen, say.zone).start)
+    return sorted(found.items(), reverse=True)
+
+
 def month_of(text: str, zone: ZoneInfo) -> TimeRange:
     """The civil month written `2026-10`."""
-    year, _, month = text.partition("-")
     try:
-        return TimeRange.month(int(year), int(month), zone)
+        if written := _MONTH.fullmatch(text):
+            return TimeRange.month(int(written[1]), int(written[2]), zone)
     except (ValueError, OverflowError):
-        raise BadRequest(f"{text!r} is not a month.", hint="Write it as 2026-10.") from None
+        pass
+    raise BadRequest(f"{text!r} is not a month.", hint="Write it as 2026-10.")
