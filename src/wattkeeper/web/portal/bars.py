@@ -82,7 +82,7 @@ def picture(given: Sequence[Given]) -> Picture:
     slot = (WIDTH - LEFT) / max(len(given), 1)
     bars = tuple(_bar(bar, LEFT + number * slot, slot, top) for number, bar in enumerate(given))
     lines = tuple(
-        (_text(_y(step * n, top)), f"{(step * n).normalize():f}") for n in range(1, int(top / step) + 1)
+        (_text(_y(step * n, top)), f"{(step * n).normalize():,f}") for n in range(1, int(top / step) + 1)
     )
     return Picture(bars, lines)
 

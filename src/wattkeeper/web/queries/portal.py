@@ -245,7 +245,7 @@ class OwnAccounts:
         return list(reversed(self._services.billing.statement(self.account(account_id).id)))
 
 
-def _standing_bills(account_id: int) -> Select[tuple[int, Decimal]]:
+def _standing_bills(account_id: int) -> Select[int, Decimal]:
     """The bills that are neither cancelled nor cancellations, in the order payments settle them."""
     wanted = select(Bill.id, Bill.total).where(Bill.account_id == account_id, *standing_bill())
     return wanted.order_by(Bill.issued_at, Bill.id)
