@@ -7,10 +7,14 @@ from decimal import Decimal
 
 import httpx2
 import pytest
+from starlette.testclient import TestClient
+from tests.integration.web.conftest import add_user
 
 from wattkeeper.collection.values import LiveReading
 from wattkeeper.links.traffic import Traffic
 from wattkeeper.protocols.dlt645.frames import Frame
+from wattkeeper.security.rights import Role
+from wattkeeper.web.access import COOKIE
 from wattkeeper.web.application import create_application
 from wattkeeper.web.server import build_server
 
@@ -49,12 +53,20 @@ def test_our_own_host_names_are_served(client, host):
         ({"origin": "null"}, True),
         ({"sec-fetch-site": "same-origin", "origin": "http://testserver"}, False),
         ({"origin": "http://testserver"}, False),
-        ({}, False),
+        ({}, True),
     ],
 )
-def test_only_our_own_pages_and_programs_may_write(client, headers, refused):
+def test_only_our_own_pages_may_write_with_a_cookie(client, headers, refused):
+    del client.headers["sec-fetch-site"]
     answer = client.post("/api/v1/meters/1/read-now", headers=headers)
     assert answer.status_code == (403 if refused else 200)
+
+
+def test_a_program_writes_with_a_token_and_says_nothing_of_origins(client):
+    wanted = {"name": "reader", "rights": ["meters.read"]}
+    secret = client.post("/api/v1/me/tokens", json=wanted).json()["secret"]
+    program = TestClient(client.app, headers={"authorization": f"Bearer {secret}"})
+    assert program.post("/api/v1/meters/1/read-now").status_code == 200
 
 
 def test_the_bundle_is_compressed_and_cached_by_its_content(client):
@@ -76,11 +88,11 @@ def test_pages_are_small(client):
     assert total < 500_000
 
 
-async def _events(address: str, topics: str, enough) -> list[tuple[str, object]]:
+async def _events(address: str, topics: str, enough, *, secret: str) -> list[tuple[str, object]]:
     """Listen until `enough` says so; the events as (name, content)."""
     found: list[tuple[str, object]] = []
     async with (
-        httpx2.AsyncClient(base_url=address, timeout=20) as http,
+        httpx2.AsyncClient(base_url=address, timeout=20, cookies={COOKIE: secret}) as http,
         http.stream("GET", "/events", params={"topics": topics}) as answer,
     ):
         assert answer.headers["content-type"].startswith("text/event-stream")
@@ -110,10 +122,15 @@ async def _serving(town):
     return server, task, f"http://127.0.0.1:{port}"
 
 
-async def test_a_stream_carries_what_its_pages_want_in_batches_and_ends_with_the_server(town):
+async def test_a_stream_carries_what_its_pages_want_in_batches_and_ends_with_the_server(town, administrator):
     server, task, address = await _serving(town)
     listening = asyncio.create_task(
-        _events(address, "tick,meter:1,traffic:north", lambda found: ("bye", {}) in found)
+        _events(
+            address,
+            "tick,meter:1,traffic:north",
+            lambda found: ("bye", {}) in found,
+            secret=administrator,
+        )
     )
     await _until(lambda: town.hub.subscribers("traffic"))
 
@@ -146,3 +163,30 @@ async def test_a_stream_carries_what_its_pages_want_in_batches_and_ends_with_the
     assert content["traffic"]["frames"][0]["address"] == "000000000161"
     assert content["tick"]["texts"]["readings"] == "2"
     assert town.hub.subscribers("traffic") == 0
+
+
+async def test_a_customer_hears_nothing_of_the_network(town):
+    """Their pages may keep the stream open, but no reading, link or frame is theirs to hear."""
+    with town.database.read() as session:
+        customer = town.services().registry(session).customer_by_code("C006")
+    secret = add_user(town, "listener", Role.CUSTOMER, customer_id=customer.id)
+    server, task, address = await _serving(town)
+    wanted = "tick,meter:1,traffic:north,traffic:"
+    listening = asyncio.create_task(
+        _events(address, wanted, lambda found: ("bye", {}) in found, secret=secret)
+    )
+    await _until(lambda: town.hub.subscribers("reading"))
+    town.hub.publish(
+        "reading",
+        [
+            LiveReading(
+                meter_id=1, quantity="voltage_l1", value=Decimal("231.0"), unit="V", read_at=town.now, exchange_id=1
+            )
+        ],
+    )  # fmt: skip
+    town.hub.publish("link", town.collector.link_states()[0])
+    town.hub.publish("traffic", Traffic("north", town.now, "tx", b"\x68"))
+    await asyncio.sleep(0.6)
+    server.should_exit = True
+    assert [name for name, _ in await asyncio.wait_for(listening, 10)] == ["bye"]
+    await asyncio.wait_for(task, 10)
