@@ -16,7 +16,7 @@ router = APIRouter(include_in_schema=False, dependencies=[needs()])
 
 # The API describes itself in English; its reference page says the same in the visitor's language.
 SUBJECTS: Final = (
-    N_("overview"), N_("meters"), N_("load curves"), N_("links"), N_("areas"), N_("alarms"), N_("notices"), N_("bills"), N_("tariffs"), N_("accounts"),
+    N_("overview"), N_("meters"), N_("load curves"), N_("links"), N_("areas"), N_("alarms"), N_("notices"), N_("bills"), N_("tariffs"), N_("accounts"), N_("customers"),
     N_("payments"), N_("import"), N_("search"), N_("portal"),
 )  # fmt: skip
 SUMMARIES: Final = (
@@ -33,6 +33,10 @@ SUMMARIES: Final = (
     N_("Record a payment"), N_("Payments of an account"), N_("The template to fill in"), N_("What a file would do"),
     N_("Import a file, all of it or nothing"), N_("Find things by number or name"), N_("Your accounts"), N_("Your usage"), N_("Your bills"),
     N_("One of your bills"), N_("One of your bills as PDF"), N_("Your payments"), N_("Your meters"),
+    N_("Cancel a bill"), N_("List payments"), N_("One payment"), N_("One tariff"), N_("Tariffs of an account"),
+    N_("Give an account a tariff"), N_("One account"), N_("Change an account"), N_("Close an account"),
+    N_("Let an account pay for a metering point"), N_("Statement of an account"), N_("List customers"),
+    N_("Enter a customer"), N_("One customer"), N_("Change a customer"), N_("Open an account"),
 )  # fmt: skip
 
 

@@ -1,0 +1,53 @@
+"""The pages one can go to by name, in either language whatever the page's own."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from wattkeeper.security.rights import Right
+from wattkeeper.security.values import Principal
+from wattkeeper.web.language import LOCALES, language
+from wattkeeper.web.queries.states import N_
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A page, its name, and the right it needs; None for everybody's."""
+
+    address: str
+    label: str
+    right: Right | None
+    also: str = ""
+    """Other words people look for."""
+
+
+COMMANDS: Final = (
+    Command("/", N_("Overview"), Right.METERS_VIEW, "home dashboard 首页 主页"),
+    Command("/alarms", N_("Alarms"), Right.ALARMS_VIEW, "告警 warnings"),
+    Command("/meters", N_("Meters"), Right.METERS_VIEW, "电能表"),
+    Command("/meters?state=silent", N_("Silent meters"), Right.METERS_VIEW, "offline 离线 失联 不在线"),
+    Command("/areas", N_("Areas"), Right.METERS_VIEW, "transformer feeder 变压器 线路"),
+    Command("/links", N_("Links"), Right.LINKS_VIEW, "serial port concentrator 串口 集中器 采集"),
+    Command("/frames", N_("Frames"), Right.METERS_VIEW, "DL/T 645 protocol 报文 解析"),
+    Command("/customers", N_("Customers"), Right.CUSTOMERS_VIEW, "客户"),
+    Command("/accounts", N_("Accounts"), Right.CUSTOMERS_VIEW, "contracts 户号"),
+    Command("/bills", N_("Bills"), Right.BILLS_VIEW, "invoices payments 缴费 收费"),
+    Command("/tariffs", N_("Tariffs"), Right.TARIFFS_VIEW, "prices 价格 分时"),
+    Command("/import", N_("Import"), Right.REGISTRY_EDIT, "upload Excel CSV 档案 上传"),
+    Command("/jobs", N_("Jobs"), Right.JOBS_VIEW, "tasks progress 进度"),
+    Command("/users", N_("Users"), Right.USERS_MANAGE, "roles rights 权限 账号"),
+    Command("/audit", N_("Audit"), Right.AUDIT_VIEW, "log history 日志 审计"),
+    Command("/api", N_("API"), Right.TOKENS_OWN, "interface 接口"),
+    Command("/password", N_("Change password"), None, "密码 修改"),
+)
+
+
+def matching(text: str, principal: Principal) -> Iterator[Command]:
+    """The pages that somebody may open and whose names hold all words; all of them without a word."""
+    words = text.lower().split()
+    for command in COMMANDS:
+        if command.right is not None and not principal.may(command.right):
+            continue
+        named = " ".join([*(language(code).text(command.label) for code in LOCALES), command.also]).lower()
+        if all(word in named for word in words):
+            yield command
