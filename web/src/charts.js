@@ -101,7 +101,7 @@ function timeAxis(axis, moments, view) {
   const oneDay = new Set(moments.map(({ day }) => day)).size <= 1
   const wanted = count => (count <= 20 ? /./ : count <= 52 ? /:00$/ : count <= 200 ? /[02468]:00$/ : /^00:00$/)
   axis.axisLabel.interval = index => wanted(view.last - view.first + 1).test(moments[index].time)
-  axis.axisLabel.formatter = (_, index) => (!oneDay && moments[index].time === '00:00' ? shortDay(moments[index].day) : moments[index].time)
+  axis.axisLabel.formatter = moment => (!oneDay && moment.endsWith('T00:00') ? shortDay(moment.slice(0, 10)) : moment.slice(11))
   return axis
 }
 
@@ -116,7 +116,7 @@ function happenings(events, starts) {
     at: index => places.filter(({ event, index: own }) => own === index || (event.until && own <= index && Date.parse(event.until) > instants[index])).map(({ event }) => event),
     lines: places.filter(({ event }) => place(event.at) >= 0).map(({ event, index }, number) => ({
       xAxis: index, lineStyle: { color: tone(event.level), type: 'dashed', width: 1.2 },
-      label: { show: number < 6, formatter: event.title, position: 'insideEndTop', color: tone(event.level), fontSize: 11, distance: 4 + (number % 3) * 13 },
+      label: { show: number < 6, formatter: event.title, position: 'end', rotate: 0, color: tone(event.level), fontSize: 11, distance: 2 + (number % 2) * 11 },
     })),
     areas: places.filter(({ event }) => event.until).map(({ event, index }) => [
       { xAxis: index, itemStyle: { color: colour('--wk-bad-wash'), opacity: 0.5 } }, { xAxis: Math.max(index, place(event.until)) },
@@ -135,7 +135,7 @@ function curve(element, words, [now, before, events], view) {
   view.days = bars
   const range = visibleFrom(element, view)
   const named = now.resolution === 'month' ? ({ day }) => day.slice(0, 7) : ({ day }) => shortDay(day)
-  const axis = base.categories(moments.map(({ day, time }) => (bars ? named({ day }) : time)))
+  const axis = base.categories(bars ? moments.map(named) : view.moments)
   if (!bars) timeAxis(axis, moments, view)
   const guessed = now.status.map(status => status === 'estimated')
   const striped = { image: hatch(colour('--wk-accent'), colour('--wk-accent-wash')), repeat: 'repeat' }

@@ -160,7 +160,13 @@ def said(error: WattkeeperError, say: Language) -> Said:
     """One of our errors for people."""
     if say.code == "en":
         return Said(error.message, error.hint)
-    found = _security(error, say) or _not_found(error, say) or _refusal(error, say) or _by_class(error, say)
+    found = (
+        _security(error, say)
+        or _not_found(error, say)
+        or _bad_value(error, say)
+        or _refusal(error, say)
+        or _by_class(error, say)
+    )
     return found or Said(say.text(N_("That did not work")), None, str(error))
 
 

@@ -1,7 +1,7 @@
 """Areas: the tree, one of them with its load, and changing it."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 
@@ -43,7 +43,7 @@ def _item(line: AreaLine) -> shapes.AreaItem:
     )
 
 
-def _figures(line: AreaLine) -> dict[str, object]:
+def _figures(line: AreaLine) -> dict[str, Any]:
     names = shapes.AreaFigures.model_fields
     return {name: getattr(line.sums, name) for name in names}
 

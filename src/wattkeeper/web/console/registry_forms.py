@@ -43,7 +43,7 @@ def add_link(
     request: Request, *, code: Text, name: Text, url: Text, enabled: Annotated[bool, Form()] = False
 ) -> Response:
     """Enter a link."""
-    entered = {"code": code, "name": name, "url": url, "enabled": enabled}
+    entered: dict[str, Any] = {"code": code, "name": name, "url": url, "enabled": enabled}
 
     def act(registry: Registry) -> str:
         return f"/links/{create_link(registry, **entered, now=services_of(request).clock()).code}"
@@ -72,7 +72,7 @@ def edit_link(
 ) -> Response:
     """Change a link; its code stays, since addresses carry it."""
     services = services_of(request)
-    entered = {"name": name, "url": url, "enabled": enabled}
+    entered: dict[str, Any] = {"name": name, "url": url, "enabled": enabled}
     with services.database.read() as session:
         known = {"code": code, "name": _link(services.registry(session), code).name}
 

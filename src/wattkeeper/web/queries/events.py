@@ -90,6 +90,8 @@ def _installation_events(
     """Installed, exchanged, removed: of this meter wherever it hung, and of its point before it came."""
     by_id = {item.installation_id: item for item in (*own, *there)}
     items = sorted(by_id.values(), key=lambda item: (item.point_id, item.period.start))
+    if not items:
+        return
     address = functools.cache(lambda meter_id: registry.get_meter(meter_id).address)
     point = functools.cache(lambda point_id: registry.get_point(point_id).name)
     for before, item, after in zip([None, *items[:-1]], items, [*items[1:], None], strict=True):
