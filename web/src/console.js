@@ -173,7 +173,7 @@ async function startIslands() {
 }
 
 // What scrolls sideways can be scrolled by keyboard too.
-const reachable = () => each('.wide', box => {
+const reachable = () => each('.wide, .monitor', box => {
   if (box.scrollWidth > box.clientWidth) box.tabIndex = 0
   else box.removeAttribute('tabindex')
 })

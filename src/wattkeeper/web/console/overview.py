@@ -1,9 +1,12 @@
 """The overview: what needs me now."""
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
+from starlette.responses import Response
 
-from wattkeeper.web.access import needs
+from wattkeeper.security.rights import Right
+from wattkeeper.web.access import needs, principal_of
+from wattkeeper.web.console.sign_in import home_of
 from wattkeeper.web.console.words import chart_words
 from wattkeeper.web.pages import language_of, render, services_of
 from wattkeeper.web.queries.overview import overview
@@ -12,8 +15,11 @@ router = APIRouter(include_in_schema=False, dependencies=[needs()])
 
 
 @router.get("/", response_class=HTMLResponse)
-def overview_page(request: Request) -> HTMLResponse:
-    """Figures, tasks, energy per day and links."""
+def overview_page(request: Request) -> Response:
+    """Figures, tasks, energy per day and links; who may not see them is led to where they begin."""
+    principal = principal_of(request)
+    if not principal.may(Right.METERS_VIEW):
+        return RedirectResponse(home_of(principal), status_code=303)
     say = language_of(request)
     view = overview(services_of(request), say, request.app.state.figures(services_of(request)))
     words = chart_words(say) | {"now": say.text("this month"), "before": say.text("last month")}
