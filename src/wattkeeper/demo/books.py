@@ -168,7 +168,7 @@ class Books:
             amount=bill.total + Money(ahead, bill.total.currency),
             method=PaymentMethod.CARD if step.account_id % 3 else PaymentMethod.CASH,
             key=f"demo-{bill.number}",
-            cashier="demo",
+            cashier="clerk",
             now=step.at,
         )
 

@@ -99,7 +99,7 @@ def test_the_demo_world_is_four_kinds_of_place_behind_transformers_of_their_own(
 def test_what_is_wrong_in_the_demo_world_is_wrong_on_purpose():
     meters = {meter.point.split()[-1]: meter for link in demo_world().links for meter in link.meters}
     assert meters["1-302"].silent_since == datetime(2026, 1, 28, 3, 20)
-    assert meters["1-402"].faults == {"noisy": 0.3}
+    assert meters["1-402"].faults == {"noisy": 0.15}
     assert meters["1-601"].clock_offset == -420
     assert meters["1-602"].supply_voltage == 248.0
     assert meters["moulding"].rolls_over == datetime(2026, 2, 16, 10, 40)
