@@ -12,10 +12,20 @@ export function openFinder() {
   else {
     finder.showModal()
     field.select()
-    field.dispatchEvent(new Event('open'))
+    asked = false
+    ask()
   }
   return true
 }
+
+// htmx starts a moment after the page: somebody quick on the keyboard opens the dialog before it listens.
+let asked = false
+function ask() {
+  if (asked || !finder.open) return
+  field.dispatchEvent(new Event('open'))
+  setTimeout(ask, 50)
+}
+finder?.addEventListener('htmx:before:request', () => { asked = true })
 
 function choose(place) {
   const all = links()

@@ -99,6 +99,7 @@ NOTHING = Scope(sites=frozenset({0}))
 
 def at_and_below(area_ids: Collection[int]) -> Select[Any]:
     """The ids of these areas and of all below them."""
-    below = select(Area.id).where(Area.id.in_(area_ids)).cte(recursive=True)  # nameless: one statement may ask twice
+    # Nameless: one statement may ask twice.
+    below = select(Area.id).where(Area.id.in_(area_ids)).cte(recursive=True)
     below = below.union(select(Area.id).where(Area.parent_id == below.c.id))
     return select(below.c.id)

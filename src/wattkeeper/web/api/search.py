@@ -18,7 +18,7 @@ class Found(Shape):
     """One thing that a text names."""
 
     kind: str = Field(
-        description="meter, account, customer, bill, area, link, tariff or user.", examples=["meter"]
+        description="meter, account, customer, bill, alarm, area, link, tariff or user.", examples=["meter"]
     )
     id: str = Field(description="Its id; a link and a tariff have codes.", examples=["12"])
     title: str = Field(examples=["000000000161"])
@@ -32,7 +32,7 @@ def find(
     q: Annotated[str, Query(min_length=1, max_length=100, description="Every word has to be found.")],
     limit: Annotated[int, Query(ge=1, le=50, description="The most of each kind.")] = LIMIT,
 ) -> list[Found]:
-    """Meters, accounts, customers, bills, areas, links, tariffs and users, as far as your rights go."""
+    """Meters, accounts, customers, bills, open alarms, areas, links, tariffs and users, as far as your rights go."""
     groups = search(
         services_of(request), principal_of(request), q, language_of(request), limit=limit, pages=False
     )

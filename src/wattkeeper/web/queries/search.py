@@ -14,6 +14,8 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true
 from sqlalchemy.orm import Session
 
 from wattkeeper.billing.models import Bill
+from wattkeeper.monitoring.values import FindingFilter
+from wattkeeper.monitoring.words import sentence_of
 from wattkeeper.registry.models import Account, Area, Customer, Installation, Link, Meter, MeteringPoint, Site
 from wattkeeper.security.models import User
 from wattkeeper.security.rights import Right
@@ -221,6 +223,15 @@ def _links(asked: Asked) -> Iterator[Hit]:
         yield Hit(code, name, _joined(code, url), f"/links/{quote(code)}")
 
 
+def _alarms(asked: Asked) -> Iterator[Hit]:
+    """Alarms that are still open."""
+    wanted = FindingFilter(state="active", search=asked.text)
+    found = asked.services.monitoring.findings(wanted, scope=asked.services.scope, limit=asked.limit + 1)
+    for row in found.rows:
+        detail = _joined(row.subject_name, row.place)
+        yield Hit(str(row.id), sentence_of(row, asked.say.code), detail, f"/alarms/{row.id}")
+
+
 def _areas(asked: Asked) -> Iterator[Hit]:
     wanted = select(Area.id, Area.code, Area.name, Site.name).join(Site, Site.id == Area.site_id)
     within = asked.services.scope.has_area()
@@ -248,6 +259,7 @@ SOURCES: Final = (
     Source("account", "account", N_("Accounts"), Right.CUSTOMERS_VIEW, _accounts, "/accounts?search={}"),
     Source("customer", "customer", N_("Customers"), Right.CUSTOMERS_VIEW, _customers, "/customers?search={}"),
     Source("bill", "bill", N_("Bills"), Right.BILLS_VIEW, _bills),
+    Source("alarm", "alarm", N_("Alarms"), Right.ALARMS_VIEW, _alarms, "/alarms?search={}"),
     Source("area", "area", N_("Areas"), Right.METERS_VIEW, _areas),
     Source("link", "link", N_("Links"), Right.LINKS_VIEW, _links),
     Source("tariff", "tariff", N_("Tariffs"), Right.TARIFFS_VIEW, _tariffs),
