@@ -58,12 +58,13 @@ def change_area(registry: Registry, area_id: int, *, now: datetime, **changes: A
         changes,
         {"code": lambda code: checked_code("area", code), "name": checked_name, "kind": AreaKind},
     )
-    if area.parent_id is not None:
-        parent = registry.get_area(area.parent_id)
-        _not_below_itself(registry, area)
-        _fits_below(parent, area.kind)
-    for child in registry.areas_below(area.id):
-        _fits_below(area, child.kind)
+    with registry.session.no_autoflush:  # what the database refuses is told by `_flushed`
+        if area.parent_id is not None:
+            parent = registry.get_area(area.parent_id)
+            _not_below_itself(registry, area)
+            _fits_below(parent, area.kind)
+        for child in registry.areas_below(area.id):
+            _fits_below(area, child.kind)
     _flushed(registry, "area", area.code)
     _noted(registry, area, area.name, before=before, now=now)
     return area

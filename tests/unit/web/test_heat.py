@@ -70,7 +70,7 @@ def test_clocks_that_go_back_put_two_quarters_in_a_cell():
     assert found.power_kw()[0][at] == Decimal("0.0048")
 
 
-def test_what_is_not_known_stays_open_and_what_has_not_begun_is_not_missed():
+def test_what_is_not_known_stays_open_and_what_is_not_over_is_not_missed():
     day = date(2026, 3, 30)
     midnight = start_of_day(day, BERLIN)
     table = intervals(
@@ -79,7 +79,7 @@ def test_what_is_not_known_stays_open_and_what_has_not_begun_is_not_missed():
         (midnight + 2 * QUARTER, QUARTER, "0.5000", IntervalStatus.ESTIMATED),
         (midnight + 3 * QUARTER, QUARTER, "0.7500", IntervalStatus.EDITED),
     )
-    found = laid_out(table, (day,), BERLIN, now=midnight + timedelta(hours=1, minutes=10))
+    found = laid_out(table, (day,), BERLIN, now=midnight + timedelta(hours=1, minutes=16))
     assert found.status()[0][:7] == ["measured", "missing", "estimated", "edited", "missing", "ahead", "ahead"]
     assert found.power_kw()[0][:4] == [Decimal("1.0000"), None, Decimal("2.0000"), Decimal("3.0000")]
     assert (found.expected, int(found.known.sum()), found.most_kw) == (5, 3, Decimal("3.0000"))

@@ -23,7 +23,7 @@ class HeatMapAnswer(Shape):
         description="Energy [kWh]; of both quarters where the clocks go back and a quarter comes twice."
     )
     status: list[list[str]] = Field(
-        description="measured, estimated, edited, missing, ahead (has not begun) or skipped (the clocks went forward)."
+        description="measured, estimated, edited, missing, ahead (not over yet) or skipped (the clocks went forward)."
     )
     most_kw: DecimalText | None = Field(description="The highest mean power [kW].")
 

@@ -159,8 +159,8 @@ def _sums(services: Services, registry: Registry, known: Energies) -> dict[tuple
 
 def silent_meters(services: Services) -> frozenset[int]:
     """The ids of the meters that do not answer; none where no collector runs."""
-    states = within.meter_states(services)
-    return frozenset(state.meter_id for state in states if state.presence is Presence.SILENT)
+    known = within.presences(services)
+    return frozenset(meter_id for meter_id, presence in known.items() if presence is Presence.SILENT)
 
 
 def _site_line(site: "Site", nodes: Sequence[AreaNode], sums: dict[tuple[int, int | None], Sums]) -> AreaLine:

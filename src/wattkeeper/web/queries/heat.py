@@ -1,7 +1,7 @@
 """Heat maps: a point's load as days by quarter hours of the civil day.
 
 A day has 96 rows. Where the clocks go forward, four of them never were (`skipped`); where they go back, four happened
-twice: their energy is that of both, their power the mean. What has not begun is `ahead`, what is not known `missing`.
+twice: their energy is that of both, their power the mean. What is not over yet is `ahead`, what is not known `missing`.
 """
 
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class HeatMap:
 
     @property
     def expected(self) -> int:
-        """The cells that have begun and were on the clock."""
+        """The cells that are over and were on the clock."""
         return int(np.greater_equal(self.state, _MISSING).sum())
 
     @property
@@ -111,9 +111,9 @@ def laid_out(table: pa.Table, days: tuple[date, ...], zone: ZoneInfo, *, now: da
     whole = TimeRange(TimeRange.day(days[0], zone).start, TimeRange.day(days[-1], zone).end)
     starts = slot_starts(whole, QUARTER, zone).view(np.int64)
     day, row = _places(starts, days[0], zone)
-    begun = starts < (now - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
-    state[day[~begun], row[~begun]] = _AHEAD
-    state[day[begun], row[begun]] = _MISSING
+    over = starts + QUARTER_US <= (now - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    state[day[~over], row[~over]] = _AHEAD
+    state[day[over], row[over]] = _MISSING
     at, amount, length, status = _quarters(table)
     day, row = _places(at, days[0], zone)
     inside = (day >= 0) & (day < len(days))
