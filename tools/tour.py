@@ -1,7 +1,7 @@
 """Take the pictures of the guided tour: start the demo, sign in as each role, photograph the pages.
 
     uv run python tools/tour.py            # writes docs/tour/{en,zh}/*.png
-    uv run python tools/tour.py --url http://127.0.0.1:8645   # of a demo that runs already
+    uv run python tools/tour.py --url http://127.0.0.1:8645 --password ...   # of a demo that runs already
 
 Needs the machine's Chromium (Debian: apt-get install chromium fonts-noto-cjk). A demo of its own keeps its data in a
 temporary folder and is given a few minutes for its year of history and bills.
@@ -21,8 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
-
-from wattkeeper.demo.people import PASSWORD
 
 PICTURES = Path(__file__).resolve().parent.parent / "docs" / "tour"
 DESKTOP = {"width": 1280, "height": 800}
@@ -49,11 +47,11 @@ STOPS = (
     Stop("overview", "operator", "/"),
     Stop("alarms", "operator", "/alarms"),
     Stop("meters", "operator", "/meters"),
-    Stop("meter", "operator", "/meters?search=202603000001", follow="td a[href^='/meters/']"),
+    Stop("meter", "operator", "/meters?search=202502000003", follow="td a[href^='/meters/']"),
     Stop(
         "heat-map",
         "operator",
-        "/meters?search=202603000001",
+        "/meters?search=202502000003",
         follow="td a[href^='/meters/']",
         scroll_to="#heat",
     ),
@@ -71,7 +69,8 @@ def main() -> int:
     """Take every picture in both languages."""
     asked = argparse.ArgumentParser(description="Take the pictures of the guided tour.")
     asked.add_argument("--url", help="a demo that runs already")
-    url = asked.parse_args().url
+    asked.add_argument("--password", help="the one that demo printed")
+    given = asked.parse_args()
     program = next(
         (
             found
@@ -87,42 +86,44 @@ def main() -> int:
         )
         return 1
     flags = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with contextlib.nullcontext(url) if url else demo() as address, sync_playwright() as playwright:
+    running = contextlib.nullcontext((given.url, given.password)) if given.url else demo()
+    with running as (address, password), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--disable-gpu", *flags])
         for language in LOCALES:
             for stop in STOPS:
-                photograph(browser, address, stop, language)
+                photograph(browser, address, stop, language=language, password=password)
         browser.close()
     return 0
 
 
 @contextlib.contextmanager
-def demo() -> Iterator[str]:
-    """A demo over a folder of its own, once its history has had time to come in; its address."""
+def demo() -> Iterator[tuple[str, str]]:
+    """A demo over a folder of its own, once its history has had time to come in; its address and password."""
     with tempfile.TemporaryDirectory(prefix="wattkeeper-tour-") as folder:
         program = Path(sys.executable).with_name("wattkeeper")
         command = [program, "demo", "--data-dir", f"{folder}/demo", "--port", "0"]
         with Path(folder, "output").open("w+") as output:
             process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
             try:
-                yield _address(Path(folder, "output"))
+                yield _printed(Path(folder, "output"))
             finally:
                 process.terminate()
                 process.wait(30)
 
 
-def _address(output: Path) -> str:
+def _printed(output: Path) -> tuple[str, str]:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        if found := re.search(r"http://[\d.]+:\d+", output.read_text()):
-            print(f"{found.group()}: waiting {HISTORY_SECONDS} s for a year of history")
+        found = re.search(r"(http://[\d.]+:\d+).*password\s+(\S+)", output.read_text(), re.DOTALL)
+        if found:
+            print(f"{found[1]}: waiting {HISTORY_SECONDS} s for a year of history")
             time.sleep(HISTORY_SECONDS)
-            return found.group()
+            return found[1], found[2]
         time.sleep(0.5)
     raise SystemExit(output.read_text())
 
 
-def photograph(browser: Browser, address: str, stop: Stop, language: str) -> None:
+def photograph(browser: Browser, address: str, stop: Stop, *, language: str, password: str) -> None:
     """One picture."""
     context = browser.new_context(
         base_url=address,
@@ -132,7 +133,7 @@ def photograph(browser: Browser, address: str, stop: Stop, language: str) -> Non
         color_scheme="dark" if stop.dark else "light",
     )
     page = context.new_page()
-    _sign_in(page, stop.who)
+    _sign_in(page, stop.who, password)
     page.goto(stop.path)
     if stop.follow:
         page.locator(stop.follow).first.click()
@@ -148,10 +149,10 @@ def photograph(browser: Browser, address: str, stop: Stop, language: str) -> Non
     context.close()
 
 
-def _sign_in(page: Page, login: str) -> None:
+def _sign_in(page: Page, login: str, password: str) -> None:
     page.goto("/sign-in")
     page.locator("#login").fill(login)
-    page.locator("#password").fill(PASSWORD)
+    page.locator("#password").fill(password)
     page.locator("main button").click()
     page.wait_for_url(lambda url: "/sign-in" not in url)
 
