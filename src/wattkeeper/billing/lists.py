@@ -4,12 +4,12 @@ What became of a bill is nowhere kept: an account's payments settle its standing
 paid when no bill up to it reaches further than all payments together.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import ColumnElement, Select, Subquery, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from wattkeeper.billing.models import AccountTariff, Bill, LedgerAccount, Payment, Posting
@@ -247,48 +247,80 @@ def _bills(wanted: BillFilter) -> list[ColumnElement[bool]]:
 def _in_state(state: BillState) -> list[ColumnElement[bool]]:
     match state:
         case BillState.CANCELLATION:
-            return [Bill.cancels_id.is_not(None)]
+            return [Bill.id.in_(_cancellations("id"))]
         case BillState.CANCELLED:
-            return [_cancelled()]
+            return [Bill.id.in_(_cancellations("cancels_id"))]
         case BillState.PAID:
-            return [Bill.id.in_(_settled(None))]
+            return [*standing_bill(), Bill.id.not_in(_open())]
         case BillState.ISSUED:
-            return [*standing_bill(), Bill.id.not_in(_settled(None))]
+            return [Bill.id.in_(_open())]
+
+
+def _cancellations(column: str) -> _AnySelect:
+    """A column of the few bills that cancel another, from the index of what they cancel."""
+    few = aliased(Bill)
+    wanted: _AnySelect = select(getattr(few, column)).where(few.cancels_id.is_not(None))
+    return wanted
 
 
 _UP_TO_HERE: Final = (None, 0)
 """The frame of a window: from the first row to this one."""
 
 
-def _settled(account_ids: Collection[int] | None) -> Select[int]:
-    """The ids of the standing bills that are paid; None: of all accounts."""
-    reach = func.sum(Bill.total).over(
-        partition_by=Bill.account_id, order_by=(Bill.issued_at, Bill.id), rows=_UP_TO_HERE
-    )
-    columns = Bill.id, Bill.account_id, Bill.issued_at
-    bills = select(*columns, reach.label("reach")).where(*standing_bill(), *_of(Bill.account_id, account_ids))
-    reaching = bills.subquery()
-    # The total of a bill may be negative; a bill behind one that is not reached stays open all the same.
-    farthest = func.max(reaching.c.reach).over(
-        partition_by=reaching.c.account_id, order_by=(reaching.c.issued_at, reaching.c.id), rows=_UP_TO_HERE
-    )
-    ordered = select(reaching.c.id, reaching.c.account_id, farthest.label("farthest")).subquery()
+def _settled(account_ids: Collection[int]) -> Select[int]:
+    """The ids of the standing bills of some accounts that are paid."""
+    reached, paid = _reached(lambda column: column.in_(account_ids))
+    return select(reached.c.id).where(reached.c.farthest <= paid)
+
+
+def _open() -> Select[int]:
+    """The ids of all standing bills that are not paid.
+
+    Only accounts that have not paid all they were ever asked for can have one. These are found by sums alone, and what
+    lies behind each bill is then added up for their bills instead of for all.
+    """
+    short = _short_of_their_bills().cte("short")
+    reached, paid = _reached(lambda column: column.in_(select(short.c.account_id)))
+    return select(reached.c.id).where(reached.c.farthest > paid)
+
+
+def _short_of_their_bills() -> _AnySelect:
+    asked = aliased(Bill)
     paid = (
-        select(Payment.account_id, func.sum(Payment.amount).label("paid"))
-        .where(*_of(Payment.account_id, account_ids))
-        .group_by(Payment.account_id)
-        .subquery()
+        select(func.coalesce(func.sum(Payment.amount), Decimal(0)))
+        .where(Payment.account_id == asked.account_id)
+        .scalar_subquery()
     )
-    wanted: Select[int] = (
-        select(ordered.c.id)
-        .outerjoin(paid, paid.c.account_id == ordered.c.account_id)
-        .where(ordered.c.farthest <= func.coalesce(paid.c.paid, Decimal(0)))
+    wanted: _AnySelect = (
+        select(asked.account_id)
+        .where(asked.total > Decimal(0))
+        .group_by(asked.account_id)
+        .having(func.sum(asked.total) > paid)
     )
     return wanted
 
 
-def _of(column: InstrumentedAttribute[int], ids: Collection[int] | None) -> list[ColumnElement[bool]]:
-    return [] if ids is None else [column.in_(ids)]
+def _reached(
+    among: Callable[[InstrumentedAttribute[int]], ColumnElement[bool]],
+) -> tuple[Subquery, ColumnElement[Decimal]]:
+    """The standing bills of some accounts with how far each reaches, and what their accounts have paid."""
+    reach = func.sum(Bill.total).over(
+        partition_by=Bill.account_id, order_by=(Bill.issued_at, Bill.id), rows=_UP_TO_HERE
+    )
+    columns = Bill.id, Bill.account_id, Bill.issued_at
+    bills = select(*columns, reach.label("reach")).where(*standing_bill(), among(Bill.account_id))
+    reaching = bills.correlate(None).subquery()
+    # The total of a bill may be negative; a bill behind one that is not reached stays open all the same.
+    farthest = func.max(reaching.c.reach).over(
+        partition_by=reaching.c.account_id, order_by=(reaching.c.issued_at, reaching.c.id), rows=_UP_TO_HERE
+    )
+    reached = select(reaching.c.id, reaching.c.account_id, farthest.label("farthest")).subquery()
+    paid = (
+        select(func.coalesce(func.sum(Payment.amount), Decimal(0)))
+        .where(Payment.account_id == reached.c.account_id)
+        .scalar_subquery()
+    )
+    return reached, paid
 
 
 def _payments(wanted: PaymentFilter) -> list[ColumnElement[bool]]:

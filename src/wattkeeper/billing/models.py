@@ -55,6 +55,8 @@ class Bill(Base):
         UniqueConstraint("account_id", "period_start", "revision"),
         UniqueConstraint("cancels_id"),
         Index("ix_bill_account_period", "account_id", "period_start"),
+        # All that it takes to add up which bills are paid; a bill itself is thousands of bytes of inputs.
+        Index("ix_bill_settling", "account_id", "issued_at", "id", "total", "cancels_id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
