@@ -51,7 +51,7 @@ class Running:
     def said(self) -> str:
         return self.output.read_text(encoding="utf-8")
 
-    def url(self, within: float = 60.0) -> str:
+    def url(self, within: float = 120.0) -> str:
         return self.wait_for(r"https?://[\w.\[\]:]+:\d+", within)
 
     def wait_for(self, pattern: str, within: float) -> str:
