@@ -61,6 +61,13 @@ class StandInCollector:
         """Every link; each hundredth is down."""
         return [self._link(number) for number in range(self._estate.links)]
 
+    def presences(self) -> dict[int, Presence]:
+        """Whether each meter answers."""
+        silent = self._estate.silent
+        return {
+            n + 1: Presence.SILENT if silent(n) else Presence.ANSWERING for n in range(self._estate.meters)
+        }
+
     def meter_states(self) -> list[MeterState]:
         """Every meter."""
         return [self._meter(number) for number in range(self._estate.meters)]

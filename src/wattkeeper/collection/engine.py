@@ -18,7 +18,14 @@ from wattkeeper.collection.meters import KnownMeter
 from wattkeeper.collection.notes import Notes
 from wattkeeper.collection.reader import Records
 from wattkeeper.collection.repository import CollectionRepository
-from wattkeeper.collection.values import CollectorOptions, LinkStatus, LiveReading, MeterState, SuccessRate
+from wattkeeper.collection.values import (
+    CollectorOptions,
+    LinkStatus,
+    LiveReading,
+    MeterState,
+    Presence,
+    SuccessRate,
+)
 from wattkeeper.collection.worker import LinkWorker
 from wattkeeper.collection.writer import ReadingWriter
 from wattkeeper.kernel.database import Database
@@ -159,6 +166,10 @@ class Collector:
         """Every enabled link, by code."""
         statuses = [worker.status() for worker in self._workers.values()]
         return sorted([*statuses, *self._unusable.values()], key=lambda status: status.code)
+
+    def presences(self) -> dict[int, Presence]:
+        """Whether each meter the collector reads answers, by id."""
+        return {meter_id: known.health.presence for meter_id, known in list(self._known.items())}
 
     def meter_states(self) -> list[MeterState]:
         """Every meter the collector reads, by id."""

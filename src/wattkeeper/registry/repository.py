@@ -319,6 +319,7 @@ class Registry(Areas):
         descending: bool = False,
         limit: int = 50,
         after: str | None = None,
+        counted: bool = True,
     ) -> MeterPage:
         """A page of the list of meters; see ``search.find_meters``."""
         return find_meters(
@@ -333,6 +334,7 @@ class Registry(Areas):
             descending=descending,
             limit=limit,
             after=after,
+            counted=counted,
         )
 
     def meters_to_read(self, *, now: datetime) -> list[MeterToRead]:

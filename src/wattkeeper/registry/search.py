@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Select, and_, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 from sqlalchemy.sql.elements import ColumnElement
 
 from wattkeeper.registry.errors import BadValue
@@ -51,24 +51,31 @@ def find_meters(
     descending: bool,
     limit: int,
     after: str | None,
+    counted: bool = True,
 ) -> MeterPage:
     """A page of meters with the point, account and customer they serve now.
 
     ``search`` is a part of the address, the point's code or name, the account's code or the customer's name;
     ``area_id`` includes what lies below the area; ``meter_ids`` and ``enabled`` leave only those; ``after`` is the ``MeterPage.after`` of the page before.
+    The total is None unless it is to be ``counted``.
     """
     if sort not in _SORTS:
         raise BadValue(
             "sort", f"The list cannot be sorted by {sort!r}.", hint=f"Use one of {', '.join(SORT_KEYS)}."
         )
-    wanted = _filtered(search=search.strip(), link_id=link_id, area_id=area_id)
+    conditions = _conditions(search=search.strip(), link_id=link_id, area_id=area_id)
     if not scope.everything:
-        wanted = wanted.where(scope.has_meter())
+        conditions.append(scope.has_meter())
     if meter_ids is not None:
-        wanted = wanted.where(Meter.id.in_(meter_ids))
+        conditions.append(Meter.id.in_(meter_ids))
     if enabled is not None:
-        wanted = wanted.where(Meter.enabled.is_(enabled))
-    total = session.scalar(wanted.with_only_columns(func.count(), maintain_column_froms=True)) or 0
+        conditions.append(Meter.enabled.is_(enabled))
+    wanted = _rows().where(*conditions)
+    total = None
+    if (
+        counted
+    ):  # over the meters alone: what they serve has one row each at most, and joining it counts nothing more
+        total = session.scalar(select(func.count()).select_from(Meter).where(*conditions)) or 0
     limit = min(max(limit, 1), _MOST_ROWS)
     rows = session.execute(
         page(wanted, _SORTS[sort], Meter.id, descending=descending, after=after).limit(limit + 1)
@@ -82,8 +89,8 @@ def find_meters(
     )
 
 
-def _filtered(*, search: str, link_id: int | None, area_id: int | None) -> _AnySelect:
-    wanted: _AnySelect = (
+def _rows() -> _AnySelect:
+    return (
         select(
             Meter.id,
             Meter.address,
@@ -114,11 +121,45 @@ def _filtered(*, search: str, link_id: int | None, area_id: int | None) -> _AnyS
         .outerjoin(Account, Account.id == AccountPoint.account_id)
         .outerjoin(Customer, Customer.id == Account.customer_id)
     )
+
+
+def _conditions(*, search: str, link_id: int | None, area_id: int | None) -> list[ColumnElement[bool]]:
+    """What narrows the list, each asked of the meter alone."""
+    conditions: list[ColumnElement[bool]] = []
     if search:
-        searched = (Meter.address, MeteringPoint.code, MeteringPoint.name, Account.code, Customer.name)
-        wanted = wanted.where(or_(*(column.icontains(search, autoescape=True) for column in searched)))
+        conditions.append(_holds(search))
     if link_id is not None:
-        wanted = wanted.where(Meter.link_id == link_id)
+        conditions.append(Meter.link_id == link_id)
     if area_id is not None:
-        wanted = wanted.where(MeteringPoint.area_id.in_(at_and_below([area_id])))
-    return wanted
+        there = _alone(select(MeteringPoint.id)).where(MeteringPoint.area_id.in_(at_and_below([area_id])))
+        conditions.append(Meter.id.in_(_installed_at(there)))
+    return conditions
+
+
+def _holds(search: str) -> ColumnElement[bool]:
+    """Whether the text stands in the meter's address, or in what it serves now.
+
+    Each table is looked through by itself: through seven that are joined it took ten times as long.
+    """
+
+    def has(*columns: InstrumentedAttribute[str]) -> ColumnElement[bool]:
+        return or_(*(column.icontains(search, autoescape=True) for column in columns))
+
+    customers = _alone(select(Customer.id)).where(has(Customer.name))
+    accounts = _alone(select(Account.id)).where(or_(has(Account.code), Account.customer_id.in_(customers)))
+    paid_for = _alone(select(AccountPoint.point_id)).where(
+        AccountPoint.valid_to.is_(None), AccountPoint.account_id.in_(accounts)
+    )
+    named = _alone(select(MeteringPoint.id)).where(has(MeteringPoint.code, MeteringPoint.name))
+    return or_(has(Meter.address), Meter.id.in_(_installed_at(named)), Meter.id.in_(_installed_at(paid_for)))
+
+
+def _installed_at(points: Select[int]) -> Select[int]:
+    return _alone(select(Installation.meter_id)).where(
+        Installation.valid_to.is_(None), Installation.point_id.in_(points)
+    )
+
+
+def _alone(wanted: Select[int]) -> Select[int]:
+    """A statement within another that means its own rows of a table, also where the other one has joined it."""
+    return wanted.correlate(None)

@@ -73,7 +73,8 @@ class MeterPage:
     """A page of the list of meters; ``after`` asks for the next one and is None on the last."""
 
     rows: tuple[MeterRow, ...]
-    total: int
+    total: int | None
+    """How many there are in all; None where nobody wanted them counted."""
     after: str | None
 
 

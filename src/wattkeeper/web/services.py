@@ -1,6 +1,6 @@
 """What pages and the API need from the rooms below: handed in once, by the composition root."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -12,7 +12,7 @@ from wattkeeper.registry.scope import EVERYTHING, Scope
 
 if TYPE_CHECKING:
     from wattkeeper.billing.service import BillingService
-    from wattkeeper.collection.values import LinkStatus, LiveReading, MeterState, SuccessRate
+    from wattkeeper.collection.values import LinkStatus, LiveReading, MeterState, Presence, SuccessRate
     from wattkeeper.kernel.database import Database
     from wattkeeper.kernel.hub import Hub
     from wattkeeper.kernel.timerange import TimeRange
@@ -36,6 +36,10 @@ class CollectorLike(Protocol):
 
     def link_states(self) -> Sequence["LinkStatus"]:
         """What is known of each link right now, by code."""
+        ...
+
+    def presences(self) -> Mapping[int, "Presence"]:
+        """Whether each meter answers, by id: what `meter_states` says in short, and twenty times as fast."""
         ...
 
     def meter_states(self) -> Sequence["MeterState"]:

@@ -141,6 +141,9 @@ class StandInCollector:
                        error="tcp://10.0.0.13:8001 refused the connection.", **common),
         ]  # fmt: skip
 
+    def presences(self) -> dict[int, Presence]:
+        return {state.meter_id: state.presence for state in self.meter_states()}
+
     def meter_states(self) -> list[MeterState]:
         return [self._state(meter_id) for meter_id in self._town.meters.values()]
 

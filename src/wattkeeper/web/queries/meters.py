@@ -24,7 +24,7 @@ DISABLED: Final = "disabled"
 IDS_MAX: Final = 1000
 """More meters than this in a state are found by looking through the list: then every page has some."""
 LOOKED_THROUGH: Final = 1000
-"""Rows fetched at once where a filter is not the registry's; its pages hold no more."""
+"""Most rows fetched at once where a filter is not the registry's; its pages hold no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,10 +102,10 @@ def find(
         if wanted.state == DISABLED:
             fetch = functools.partial(fetch, enabled=False)
         elif wanted.state:
-            states = meter_states(services)
-            ids = [meter_id for meter_id, state in states.items() if state.presence == wanted.state]
+            known = within.presences(services)
+            ids = [meter_id for meter_id, presence in known.items() if presence == wanted.state]
             if wanted.state == Presence.UNKNOWN or len(ids) > IDS_MAX:
-                rows, following = _of_state(fetch, states, wanted.state, after=after, limit=limit)
+                rows, following = _of_state(fetch, known, wanted.state, after=after, limit=limit)
                 return FoundMeters.of(services, rows, None, following)
             fetch = functools.partial(fetch, meter_ids=ids, enabled=True)
         found = fetch(limit=limit, after=after)
@@ -114,7 +114,7 @@ def find(
 
 def _of_state(
     fetch: Callable[..., MeterPage],
-    states: dict[int, MeterState],
+    known: dict[int, Presence],
     state: str,
     *,
     after: str | None,
@@ -122,15 +122,17 @@ def _of_state(
 ) -> tuple[list[MeterRow], str | None]:
     """The registry does not know who is silent, so its pages are looked through until one page's worth is found.
 
-    What is looked for may be rare, so the pages looked through are large; the last one is cut where the page is full.
+    What is looked for may be rare, so the pages looked through grow; the last one is cut where the page is full.
     """
     chosen: list[MeterRow] = []
+    looked_through = limit
     while len(chosen) < limit:
-        page = fetch(limit=LOOKED_THROUGH, after=after)
-        fitting = [row for row in page.rows if presence_of(row, states) == state]
+        page = fetch(limit=looked_through, after=after, counted=False)
+        fitting = [row for row in page.rows if _state_of(row, known) == state]
         if len(chosen) + len(fitting) > limit:  # look again, in steps that end where the page is full
-            page = fetch(limit=limit, after=after)
-            fitting = [row for row in page.rows if presence_of(row, states) == state]
+            page = fetch(limit=limit, after=after, counted=False)
+            fitting = [row for row in page.rows if _state_of(row, known) == state]
+        looked_through = min(2 * looked_through, LOOKED_THROUGH)
         chosen += fitting
         after = page.after
         if after is None:
@@ -140,15 +142,12 @@ def _of_state(
 
 def presence_of(row: MeterRow, states: dict[int, MeterState]) -> str:
     """The state a meter is filtered by."""
-    if not row.enabled:
-        return DISABLED
     state = states.get(row.meter_id)
-    return (state.presence if state else Presence.UNKNOWN).value
+    return _state_of(row, {row.meter_id: state.presence} if state else {})
 
 
-def meter_states(services: Services) -> dict[int, MeterState]:
-    """What the collector knows of each meter, by id; nothing when none runs."""
-    return {state.meter_id: state for state in within.meter_states(services)}
+def _state_of(row: MeterRow, known: dict[int, Presence]) -> str:
+    return known.get(row.meter_id, Presence.UNKNOWN).value if row.enabled else DISABLED
 
 
 def lines(services: Services, found: FoundMeters, say: Language) -> list[MeterLine]:

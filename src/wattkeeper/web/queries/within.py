@@ -9,7 +9,7 @@ from sqlalchemy import exists, not_, select
 from sqlalchemy.orm import aliased
 
 from wattkeeper.billing.values import BillView
-from wattkeeper.collection.values import MeterState
+from wattkeeper.collection.values import MeterState, Presence
 from wattkeeper.registry.models import Account, Link, Meter
 from wattkeeper.web.services import Services
 
@@ -62,6 +62,16 @@ def meter_states(services: Services) -> tuple[MeterState, ...]:
     if services.collector is None:
         return ()
     return among(services.collector.meter_states(), meter_ids(services))
+
+
+def presences(services: Services) -> dict[int, Presence]:
+    """Whether each meter within answers; nothing when no collector runs."""
+    if services.collector is None:
+        return {}
+    known, allowed = services.collector.presences(), meter_ids(services)
+    if allowed is None:
+        return dict(known)
+    return {meter_id: presence for meter_id, presence in known.items() if meter_id in allowed}
 
 
 def among(states: Iterable[MeterState], allowed: frozenset[int] | None) -> tuple[MeterState, ...]:
