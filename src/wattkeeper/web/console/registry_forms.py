@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.responses import Response
 
 from wattkeeper.kernel.errors import WattkeeperError
+from wattkeeper.links.url import SERIAL_EXAMPLE, TCP_EXAMPLE
 from wattkeeper.registry.editing import change_link, change_meter, create_link, create_meter
 from wattkeeper.registry.errors import BadValue, NotFound
 from wattkeeper.registry.models import Link, Meter, Shows
@@ -25,6 +26,7 @@ Id = Annotated[int, Path(ge=1, le=2**53)]
 Code = Annotated[str, Path(max_length=64)]
 Text = Annotated[str, Form(max_length=500)]
 Digits = Annotated[int, Form(ge=0, le=12)]
+EXAMPLES: Final = {"tcp": TCP_EXAMPLE, "serial": SERIAL_EXAMPLE}
 NEW_LINK: Final = {"code": "", "name": "", "url": "", "enabled": True}
 NEW_METER: Final = {
     "address": "", "link": "", "protocol": "dlt645-2007", "model": "", "register_digits": 6, "register_decimals": 2,
@@ -35,7 +37,7 @@ NEW_METER: Final = {
 @router.get("/links/-/new", response_class=HTMLResponse)
 def new_link(request: Request) -> HTMLResponse:
     """The form of a link to be."""
-    return render(request, "link_form.html", link=NEW_LINK, known=None, notice=None)
+    return render(request, "link_form.html", link=NEW_LINK, known=None, notice=None, examples=EXAMPLES)
 
 
 @router.post("/links/-/new")
@@ -48,7 +50,7 @@ def add_link(
     def act(registry: Registry) -> str:
         return f"/links/{create_link(registry, **entered, now=services_of(request).clock()).code}"
 
-    return _done(request, act, "link_form.html", link=entered, known=None)
+    return _done(request, act, "link_form.html", link=entered, known=None, examples=EXAMPLES)
 
 
 @router.get("/links/{code}/edit", response_class=HTMLResponse)
@@ -58,7 +60,7 @@ def link_form(request: Request, code: Code) -> HTMLResponse:
     with services.database.read() as session:
         found = _link(services.registry(session), code)
         values = {name: getattr(found, name) for name in NEW_LINK}
-    return render(request, "link_form.html", link=values, known=values, notice=None)
+    return render(request, "link_form.html", link=values, known=values, notice=None, examples=EXAMPLES)
 
 
 @router.post("/links/{code}/edit")
@@ -80,7 +82,9 @@ def edit_link(
         link = change_link(registry, _link(registry, code).id, **entered, now=services.clock())
         return f"/links/{link.code}"
 
-    return _done(request, act, "link_form.html", link={"code": code, **entered}, known=known)
+    return _done(
+        request, act, "link_form.html", link={"code": code, **entered}, known=known, examples=EXAMPLES
+    )
 
 
 @router.get("/meters/new", response_class=HTMLResponse)
