@@ -18,7 +18,7 @@ from wattkeeper.web.api import money as api_money
 from wattkeeper.web.api import overview as api_overview
 from wattkeeper.web.api import portal as api_portal
 from wattkeeper.web.api import search as api_search
-from wattkeeper.web.api.description import described
+from wattkeeper.web.api.description import described, operation_id
 from wattkeeper.web.assets import Assets
 from wattkeeper.web.console import (
     administration,
@@ -26,6 +26,7 @@ from wattkeeper.web.console import (
     areas,
     billing,
     billing_files,
+    customer_files,
     exchanges,
     imports,
     links,
@@ -39,6 +40,7 @@ from wattkeeper.web.console import (
     registry_forms,
     search,
     sign_in,
+    system_files,
     tariffs,
 )
 from wattkeeper.web.guard import Guard
@@ -85,6 +87,7 @@ def create_application(services: Services) -> FastAPI:
         openapi_url=None,  # `console.reference` has it, for those who are signed in
         docs_url=None,
         redoc_url=None,
+        generate_unique_id_function=operation_id,
     )
     assets = Assets()
     application.state.services = services
@@ -102,6 +105,7 @@ def create_application(services: Services) -> FastAPI:
     application.include_router(_api(), prefix="/api/v1")
     for module in (
         sign_in,
+        system_files,
         overview,
         alarms,
         notices,
@@ -115,6 +119,7 @@ def create_application(services: Services) -> FastAPI:
         billing,
         billing_files,
         meter_files,
+        customer_files,
         tariffs,
         imports,
         reference,

@@ -26,13 +26,13 @@ PAGES = {
 # Words of the standard, units, names and addresses that stand in Latin letters on a Chinese page, too.
 LATIN = {
     "English", "PDF", "DL", "kWh", "kW", "kvar", "kV", "Hz", "OBIS", "ms", "TCP", "DDZY", "DTZY", "TOU", "IANA",
-    "CSV", "JSON", "UTC", "OpenAPI", "problem", "json", "RFC", "Excel", "YAML", "CT", "PT", "CNY", "xlsx", "csv",
+    "CSV", "Ctrl", "JSON", "UTC", "OpenAPI", "problem", "json", "RFC", "Excel", "YAML", "CT", "PT", "CNY", "xlsx", "csv",
 }  # fmt: skip
 
 
 def text_of(html: str) -> str:
     """What a person reads on a page."""
-    body = re.sub(r"<(script|style|textarea)\b.*?</\1>", " ", html.partition("<body")[2], flags=re.DOTALL)
+    body = re.sub(r"<(script|style|textarea|kbd)\b.*?</\1>", " ", html.partition("<body")[2], flags=re.DOTALL)
     body = re.sub(r'<(\w+)[^>]* lang="(?:en|zh)".*?</\1>', " ", body, flags=re.DOTALL)
     return unescape(re.sub(r"<[^>]*>", " ", body))
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from zipfile import ZipFile
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from python_calamine import CalamineWorkbook
 
+from wattkeeper import web
 from wattkeeper.kernel.money import Money
 from wattkeeper.web.columns import Column, plain, with_currency
 from wattkeeper.web.csv_file import csv_chunks, csv_line
@@ -181,3 +183,37 @@ def test_names_of_sheets_and_files():
     assert attachment("meters", "电表/A", "2026-11-22.csv") == (
         "attachment; filename=\"meters-2026-11-22.csv\"; filename*=UTF-8''%E7%94%B5%E8%A1%A8%20A%202026-11-22.csv"
     )
+
+
+TEMPLATES = Path(web.__file__).parent / "templates"
+WITHOUT_FILES = {
+    "account_tariff.html": "what a change of tariff would do, before it is done",
+    "api.html": "the reference; openapi.json has it whole",
+    "meter_frames.html": "octets of frames",
+    "monitor.html": "frames while they pass",
+    "act_macros.html": "a macro; its pages have the files",
+    "macros.html": "a macro; octets of frames",
+    "money.html": "a macro; its pages have the files",
+    "user_macros.html": "a macro; its pages have the files",
+}
+SECTIONS_WITHOUT_FILES = {
+    ("import.html", "Columns of the template"): "the template itself is a file",
+    ("meter.html", "Now"): "the file of the registers has these values too",
+    ("account.html", "Balance"): "three sums of the bills",
+    ("user.html", "Last acts"): "the audit has the file, and is linked",
+}
+A_TABLE = re.compile(r"<table|\{\{ \w+_(?:table|rows)\(")
+
+
+@pytest.mark.parametrize("template", sorted(TEMPLATES.glob("*.html")), ids=lambda path: path.name)
+def test_every_table_of_the_console_has_its_files(template):
+    if template.name in WITHOUT_FILES or template.name.startswith(
+        "portal_"
+    ):  # its own tests say what it offers
+        return
+    head, *sections = re.split(r"(?=<section\b|<details class=\"card)", template.read_text(encoding="utf-8"))
+    for section in sections:
+        heading = re.search(r'<h2>\{\{ _\("([^"]+)"', section)
+        named = (template.name, heading[1] if heading else "")
+        if A_TABLE.search(section) and named not in SECTIONS_WITHOUT_FILES:
+            assert re.search(r"\b(?:exports|files)\(", section + head), f"{named}: a table without its files"

@@ -5,7 +5,16 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Request
 
-from wattkeeper.billing.values import BillFilter, BillView, Line, PaymentRow, ReadingRow, StatementRow
+from wattkeeper.billing.values import (
+    AccountFilter,
+    BillFilter,
+    BillView,
+    Line,
+    PaymentFilter,
+    PaymentRow,
+    ReadingRow,
+    StatementRow,
+)
 from wattkeeper.security.rights import Right
 from wattkeeper.web.access import needs
 from wattkeeper.web.console.accounts import Asked as AccountsAsked
@@ -43,10 +52,11 @@ BILLS: Final[Table[BillLine]] = Table(
 def bills_export(request: Request, asked: BillsAsked) -> Export[BillLine]:
     """Every bill of the filter."""
     say = language_of(request)
-    return _bills(request, asked.wanted(say))
+    return bills_wanted(request, asked.wanted(say))
 
 
-def _bills(request: Request, wanted: BillFilter) -> Export[BillLine]:
+def bills_wanted(request: Request, wanted: BillFilter) -> Export[BillLine]:
+    """The bills of a filter."""
     services, say = services_of(request), language_of(request)
 
     def page(after: str | None) -> tuple[list[BillLine], str | None]:
@@ -119,8 +129,12 @@ ACCOUNTS: Final[Table[AccountLine]] = Table(
 @exported(router, "/accounts", needs(Right.CUSTOMERS_VIEW))
 def accounts_export(request: Request, asked: AccountsAsked) -> Export[AccountLine]:
     """Every account of the filter."""
+    return accounts_wanted(request, asked.wanted(language_of(request)))
+
+
+def accounts_wanted(request: Request, wanted: AccountFilter) -> Export[AccountLine]:
+    """The accounts of a filter."""
     services, say = services_of(request), language_of(request)
-    wanted = asked.wanted(say)
 
     def page(after: str | None) -> tuple[Iterable[AccountLine], str | None]:
         found = money.find_accounts(services, wanted, say, after=after, limit=PAGE)
@@ -133,7 +147,7 @@ def accounts_export(request: Request, asked: AccountsAsked) -> Export[AccountLin
 def account_bills_export(request: Request, account_id: Id) -> Export[BillLine]:
     """Every bill of an account."""
     account_view(services_of(request), account_id)
-    return _bills(request, BillFilter(account_id=account_id))
+    return bills_wanted(request, BillFilter(account_id=account_id))
 
 
 CUSTOMERS: Final[Table[CustomerLine]] = Table(
@@ -172,8 +186,13 @@ def customers_export(request: Request, asked: CustomersAsked) -> Export[Customer
 @exported(router, "/payments", needs(Right.BILLS_VIEW))
 def payments_export(request: Request, asked: PaymentsAsked) -> Export[PaymentRow]:
     """Every payment of the filter."""
+    return payments_wanted(request, asked.wanted(language_of(request)))
+
+
+def payments_wanted(request: Request, wanted: PaymentFilter) -> Export[PaymentRow]:
+    """The payments of a filter."""
     services, say = services_of(request), language_of(request)
-    wanted, methods = asked.wanted(say), money.method_words(say)
+    methods = money.method_words(say)
     columns: tuple[Column[PaymentRow], ...] = (
         Column(N_("Receipt"), lambda row: row.receipt),
         Column(N_("Account number"), lambda row: row.account_code),

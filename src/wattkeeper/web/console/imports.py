@@ -2,17 +2,20 @@
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, File, Form, Request, UploadFile
+from fastapi import APIRouter, File, Form, Path, Request, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.responses import Response
 
 from wattkeeper.registry.errors import RegistryError
 from wattkeeper.registry.import_columns import COLUMNS, column_of
+from wattkeeper.registry.import_rows import PlannedRow
+from wattkeeper.registry.import_table import CellError
 from wattkeeper.registry.importing import ExistingRows, ImportPreview, RowAction, template
 from wattkeeper.security.audit import record
 from wattkeeper.security.rights import Right
 from wattkeeper.web.access import needs
 from wattkeeper.web.console.words import Notice
+from wattkeeper.web.exports import Column, Export, Table, exported
 from wattkeeper.web.language import Language
 from wattkeeper.web.pages import language_code, language_of, render, services_of
 from wattkeeper.web.problems import status_of
@@ -60,8 +63,40 @@ def import_preview(
         preview = imports.preview(services_of(request), upload)
     except RegistryError as error:
         return _page(request, notice=Notice.of(error, language_of(request)), http_status=422)
-    token = "" if preview.errors or not preview.rows else _uploads(request).keep(upload)
+    token = _uploads(request).keep(upload) if preview.rows or preview.errors else ""
     return _page(request, preview=preview, name=upload.name, token=token)
+
+
+Token = Annotated[str, Path(max_length=64)]
+
+
+@exported(router, "/import/preview/{token}/errors")
+def errors_export(request: Request, token: Token) -> Export[CellError]:
+    """Every wrong cell of a previewed file, for whoever corrects it."""
+    say = language_of(request)
+    columns: tuple[Column[CellError], ...] = (
+        Column(N_("Row"), lambda error: error.row, "number"),
+        Column(N_("Column"), lambda error: _heading(error.column, say)),
+        Column(N_("Cell"), lambda error: error.value),
+        Column(N_("What is wrong"), lambda error: " ".join(filter(None, (error.message, error.hint)))),
+    )
+    found = imports.preview(services_of(request), _uploads(request).look(token))
+    return Export(Table("import-errors", N_("What is wrong"), columns), found.errors, say)
+
+
+@exported(router, "/import/preview/{token}/rows")
+def rows_export(request: Request, token: Token) -> Export[PlannedRow]:
+    """Every row of a previewed file, and what becomes of it."""
+    say = language_of(request)
+    columns: tuple[Column[PlannedRow], ...] = (
+        Column(N_("Row"), lambda row: row.number, "number"),
+        Column(N_("What happens"), lambda row: say.text(ACTIONS[row.action][1])),
+        Column(N_("Meter address"), lambda row: row.address),
+        Column(N_("Metering point"), lambda row: row.point_code),
+        Column(N_("Account number"), lambda row: row.account_code),
+    )
+    found = imports.preview(services_of(request), _uploads(request).look(token))
+    return Export(Table("import-preview", N_("Preview"), columns), found.rows, say)
 
 
 @router.post("/import/apply", response_class=HTMLResponse)

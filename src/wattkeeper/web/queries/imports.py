@@ -41,15 +41,25 @@ class Uploads:
                 self._kept.popitem(last=False)
         return token
 
+    def look(self, token: str) -> Upload:
+        """The file of a token, which stays."""
+        with self._lock:
+            upload = self._kept.get(token)
+        return _there(upload)
+
     def take(self, token: str) -> Upload:
         """The file of a token, given out once."""
         with self._lock:
             upload = self._kept.pop(token, None)
-        if upload is None:
-            raise BadRequest(
-                "That preview is no longer here.", hint="Choose the file again; nothing was written."
-            )
-        return upload
+        return _there(upload)
+
+
+def _there(upload: Upload | None) -> Upload:
+    if upload is None:
+        raise BadRequest(
+            "That preview is no longer here.", hint="Choose the file again; nothing was written."
+        )
+    return upload
 
 
 def checked(name: str | None, content: bytes, existing: ExistingRows) -> Upload:
