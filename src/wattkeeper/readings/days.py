@@ -31,6 +31,8 @@ DAYS_SCHEMA = pa.schema(
     ]
 )
 """Energy of each day, of how many intervals it is the sum, and how many are not measured or have no energy."""
+POINTS_SCHEMA = pa.schema([("point_id", pa.int64()), *list(DAYS_SCHEMA)[1:]])
+"""The same of each point."""
 
 _MONTHS_KEPT = 15
 _FEW = 100
@@ -83,7 +85,15 @@ class DayTotals:
         first, last = whole
         cut = period.minus(TimeRange(start_of_day(first, zone), start_of_day(last + _DAY, zone)))
         ends = [self._stored(ids, quantity, part, zone) for part in cut]
-        return pa.concat_tables([self._remembered(ids, quantity, first, last, zone), *ends]).sort_by("day")
+        kept = self._remembered("day", ids, quantity, (first, last), zone).cast(DAYS_SCHEMA)
+        return pa.concat_tables([kept, *ends]).sort_by("day")
+
+    def by_point(
+        self, point_ids: Iterable[int] | None, quantity: str, days: tuple[date, date], zone: ZoneInfo
+    ) -> pa.Table:
+        """The sums of each point over all days from the first to the last (POINTS_SCHEMA)."""
+        ids = None if point_ids is None else list(point_ids)
+        return self._remembered("point_id", ids, quantity, days, zone).cast(POINTS_SCHEMA)
 
     def _stored(
         self, ids: Sequence[int] | None, quantity: str, period: TimeRange, zone: ZoneInfo
@@ -96,18 +106,19 @@ class DayTotals:
             return rows.to_arrow_table().cast(DAYS_SCHEMA)
 
     def _remembered(
-        self, ids: Sequence[int] | None, quantity: str, first: date, last: date, zone: ZoneInfo
+        self, by: str, ids: Sequence[int] | None, quantity: str, days: tuple[date, date], zone: ZoneInfo
     ) -> pa.Table:
+        first, last = days
         with self._lock, self._lake.reading() as cursor:
             kept = self._complete(cursor, quantity, zone)
             for month in _months(first, last, zone):
                 self._load(cursor, kept, *month)
             rows = cursor.execute(f"""
-                SELECT day, {", ".join(f"sum({name}) AS {name}" for name in _COUNTED)} FROM memory.{kept.table}
+                SELECT {by}, {", ".join(f"sum({name}) AS {name}" for name in _COUNTED)} FROM memory.{kept.table}
                 WHERE day BETWEEN DATE '{first}' AND DATE '{last}' AND {chosen_ids("point_id", ids)}
-                GROUP BY day HAVING sum(intervals) > 0 ORDER BY day
+                GROUP BY {by} HAVING sum(intervals) > 0 ORDER BY {by}
             """)  # noqa: S608  built from checked parts
-            found = rows.to_arrow_table().cast(DAYS_SCHEMA)
+            found = rows.to_arrow_table()
             self._forget(cursor, kept)
             return found
 

@@ -21,15 +21,6 @@ _SLOT_SCHEMA = pa.schema(
         ("edited", pa.int64()),
     ]
 )
-_POINT_SCHEMA = pa.schema(
-    [
-        ("point_id", pa.int64()),
-        ("energy", _ENERGY),
-        ("intervals", pa.int64()),
-        ("estimated", pa.int64()),
-        ("without_energy", pa.int64()),
-    ]
-)
 _DROP_SCHEMA = pa.schema(
     [
         ("quantity", pa.string()),
@@ -60,18 +51,6 @@ class Histories:
             WHERE {_intervals(point_ids, quantity, period)} GROUP BY start_at, end_at ORDER BY start_at, end_at
             """,  # noqa: S608  built from checked parts
             _SLOT_SCHEMA,
-        )
-
-    def energy_by_point(self, point_ids: Iterable[int] | None, quantity: str, period: TimeRange) -> pa.Table:
-        """The energy of each point over a period, from how many intervals, and how many of these are not measured."""
-        return self._found(
-            f"""
-            SELECT point_id, coalesce(sum(energy), 0) AS energy, count(*) AS intervals,
-                   count(*) FILTER (energy IS NOT NULL AND status & {IntervalStatus.ESTIMATED.value} <> 0) AS estimated,
-                   count(*) FILTER (energy IS NULL) AS without_energy
-            FROM lake.interval WHERE {_intervals(point_ids, quantity, period)} GROUP BY point_id ORDER BY point_id
-            """,  # noqa: S608  built from checked parts
-            _POINT_SCHEMA,
         )
 
     def register_drops(self, meter_id: int, quantities: Iterable[str], period: TimeRange) -> pa.Table:

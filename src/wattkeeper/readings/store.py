@@ -5,7 +5,7 @@ Calls are synchronous and may come from any thread. Nothing is ever overwritten;
 
 import time
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Self
 from zoneinfo import ZoneInfo
@@ -103,6 +103,12 @@ class ReadingsStore(StoreQueries, Histories):
     ) -> pa.Table:
         """The energy of some points together, None meaning all, on each civil day of a closed period (DAYS_SCHEMA)."""
         return self._days.read(point_ids, quantity, period, zone)
+
+    def energy_of_points(
+        self, point_ids: Iterable[int] | None, quantity: str, days: tuple[date, date], zone: ZoneInfo
+    ) -> pa.Table:
+        """The energy of each of some points, None meaning all, over civil days, the last included (POINTS_SCHEMA)."""
+        return self._days.by_point(point_ids, quantity, days, zone)
 
     def maintain(
         self,

@@ -2,13 +2,18 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import Select, func, or_, select
 
 from wattkeeper.registry.models import Area, Installation, Meter, MeteringPoint
 from wattkeeper.registry.periods import Periods
 from wattkeeper.registry.scope import at_and_below
 from wattkeeper.registry.values import AreaNode
+
+Place = tuple[int, int | None]
+"""A site and an area; None stands for what belongs to no area."""
+_NAMED_AT_ONCE = 5000
 
 
 class Areas(Periods):
@@ -43,6 +48,26 @@ class Areas(Periods):
         )
         return list(self._session.scalars(wanted.order_by(MeteringPoint.id)))
 
+    def counts_by_place(self, now: datetime) -> dict[Place, tuple[int, int]]:
+        """How many points within are directly in each area, or in a site outside of any, and how many meters hang there."""
+        place = (MeteringPoint.site_id, MeteringPoint.area_id)
+        points = select(*place, func.count()).where(self._scope.has_point()).group_by(*place)
+        meters = self._hanging(select(*place, func.count()).select_from(Installation), now).group_by(*place)
+        hanging = {(row[0], row[1]): row[2] for row in self._session.execute(meters)}
+        counted = self._session.execute(points)
+        return {(row[0], row[1]): (row[2], hanging.get((row[0], row[1]), 0)) for row in counted}
+
+    def places_of_meters(self, meter_ids: Collection[int], now: datetime) -> list[Place]:
+        """Where each of some meters hangs now; those that hang nowhere within are left out."""
+        place = select(MeteringPoint.site_id, MeteringPoint.area_id).select_from(Installation)
+        wanted, ids = self._hanging(place, now), sorted(meter_ids)
+        parts = (ids[first : first + _NAMED_AT_ONCE] for first in range(0, len(ids), _NAMED_AT_ONCE))
+        return [
+            (row[0], row[1])
+            for part in parts
+            for row in self._session.execute(wanted.where(Meter.id.in_(part)))
+        ]
+
     def areas_of_points(self) -> dict[int, tuple[int, int | None]]:
         """Every point within, with its site and area."""
         wanted = select(MeteringPoint.id, MeteringPoint.site_id, MeteringPoint.area_id).where(
@@ -54,16 +79,23 @@ class Areas(Periods):
         self, now: datetime, *, point_ids: Collection[int] | None = None
     ) -> list[tuple[int, int, int]]:
         """The meters that hang at points within: (point, meter, minutes of the point's grid); None is all points."""
-        here = (
-            Installation.valid_from <= now,
-            or_(Installation.valid_to.is_(None), Installation.valid_to > now),
-        )
-        wanted = (
-            select(Installation.point_id, Installation.meter_id, MeteringPoint.interval_minutes)
-            .join(MeteringPoint, MeteringPoint.id == Installation.point_id)
-            .join(Meter, Meter.id == Installation.meter_id)
-            .where(self._scope.has_point(), Meter.enabled, *here)
-        )
+        columns = Installation.point_id, Installation.meter_id, MeteringPoint.interval_minutes
+        wanted = self._hanging(select(*columns), now)
+        if point_ids is not None and len(point_ids) <= _NAMED_AT_ONCE:
+            wanted = wanted.where(Installation.point_id.in_(point_ids))
         rows = [(row[0], row[1], row[2]) for row in self._session.execute(wanted)]
         chosen = None if point_ids is None else set(point_ids)
         return [row for row in rows if chosen is None or row[0] in chosen]
+
+    def _hanging(self, wanted: Select[*tuple[Any, ...]], now: datetime) -> Select[*tuple[Any, ...]]:
+        """Of a statement over Installation: the meters in use that hang at points within."""
+        return (
+            wanted.join(MeteringPoint, MeteringPoint.id == Installation.point_id)
+            .join(Meter, Meter.id == Installation.meter_id)
+            .where(
+                self._scope.has_point(),
+                Meter.enabled,
+                Installation.valid_from <= now,
+                or_(Installation.valid_to.is_(None), Installation.valid_to > now),
+            )
+        )

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter, defaultdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -132,3 +132,17 @@ def test_months_beyond_those_kept_are_read_anew_and_right(store, monkeypatch):
     for _ in range(2):
         assert told(store, None, WHOLE) == added_up(store, None, WHOLE)
         store.append_intervals(intervals((1, WHOLE.start, "3"), (2, MARCH.start, "5")), MARCH.closed_end)
+
+
+def test_the_sums_of_points_are_those_of_their_intervals(store):
+    starts = [slot.start for slot in MARCH.slots(timedelta(hours=6), BERLIN)]
+    rows = [(point, start, f"{point}.25") for point in (1, 2, 3) for start in starts]
+    store.append_intervals(intervals(*rows), MARCH.closed_end)
+    first, last = date(2026, 3, 28), date(2026, 3, 29)
+    period = TimeRange(TimeRange.day(first, BERLIN).start, TimeRange.day(last, BERLIN).end)
+    for points in (None, [1, 3]):
+        expected = Counter()
+        for row in store.intervals(point_ids=points, quantity=ENERGY, period=period).to_pylist():
+            expected[row["point_id"]] += row["energy"]
+        found = store.energy_of_points(points, ENERGY, (first, last), BERLIN).to_pylist()
+        assert {row["point_id"]: row["energy"] for row in found} == dict(expected)

@@ -1,17 +1,20 @@
 """Areas with what hangs below them: points, meters, silent ones, energy; each found out by one grouped query."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, Literal
 from zoneinfo import ZoneInfo
 
+import pyarrow.compute as pc
 from sqlalchemy import or_, select
 
 from wattkeeper.collection.values import Presence
 from wattkeeper.kernel.timerange import TimeRange
+from wattkeeper.registry.areas import Place
 from wattkeeper.registry.models import Area, MeteringPoint
 from wattkeeper.registry.repository import Registry
 from wattkeeper.registry.scope import Scope, at_and_below
@@ -77,10 +80,10 @@ class AreaLine:
 
 @dataclass(frozen=True, slots=True)
 class Energies:
-    """Energy per point [kWh]: of yesterday, and of this month up to now."""
+    """Energy of the points that are directly in each area [kWh]: of yesterday, and of this month up to now."""
 
-    yesterday: dict[int, Decimal] = field(default_factory=dict)
-    month: dict[int, Decimal] = field(default_factory=dict)
+    yesterday: dict[Place, Decimal] = field(default_factory=dict)
+    month: dict[Place, Decimal] = field(default_factory=dict)
 
 
 class RememberedEnergies:
@@ -107,33 +110,30 @@ def energies(services: Services, now: datetime) -> Energies:
     with services.database.read() as session:
         registry = services.registry(session)
         zones = {site.id: ZoneInfo(site.zone) for site in registry.sites()}
-        of_points = registry.areas_of_points() if len(set(zones.values())) > 1 else {}
+        of_points = registry.areas_of_points()
     found = Energies()
     for zone in sorted(set(zones.values()), key=lambda zone: zone.key):
-        ids = (
-            [point for point, (site, _) in of_points.items() if zones.get(site) == zone]
-            if of_points
-            else None
-        )
-        wanted = within.point_ids(services) if ids is None else ids
-        yesterday, month = _periods(now, zone)
-        found.yesterday.update(_by_point(services, wanted, yesterday))
-        found.month.update(_by_point(services, wanted, month))
+        there = {point: place for point, place in of_points.items() if zones.get(place[0]) == zone}
+        today = now.astimezone(zone).date()
+        yesterday = today - timedelta(days=1)
+        _add_up(found.yesterday, services, there, (yesterday, yesterday), zone)
+        _add_up(found.month, services, there, (today.replace(day=1), today), zone)
     return found
 
 
-def _periods(now: datetime, zone: ZoneInfo) -> tuple[TimeRange, TimeRange]:
-    """Yesterday, and this month up to now."""
-    today = now.astimezone(zone).date()
-    month = TimeRange.month(today.year, today.month, zone)
-    return TimeRange.day(today - timedelta(days=1), zone), TimeRange(
-        month.start, max(now, month.start + timedelta(microseconds=1))
-    )
-
-
-def _by_point(services: Services, wanted: Sequence[int] | None, period: TimeRange) -> dict[int, Decimal]:
-    rows = services.store.energy_by_point(wanted, IMPORT, period).to_pylist()
-    return {row["point_id"]: row["energy"] for row in rows if row["intervals"] > row["without_energy"]}
+def _add_up(
+    sums: dict[Place, Decimal],
+    services: Services,
+    there: dict[int, Place],
+    days: tuple[date, date],
+    zone: ZoneInfo,
+) -> None:
+    """Count what points used over some days in where they are."""
+    table = services.store.energy_of_points(within.point_ids(services), IMPORT, days, zone)
+    known = table.filter(pc.greater(table["intervals"], table["without_energy"]))
+    for point, energy in zip(known["point_id"].to_pylist(), known["energy"].to_pylist(), strict=True):
+        if (place := there.get(point)) is not None:
+            sums[place] = sums.get(place, Decimal(0)) + energy
 
 
 def tree(services: Services, known: Energies) -> list[AreaLine]:
@@ -144,17 +144,14 @@ def tree(services: Services, known: Energies) -> list[AreaLine]:
         return [_site_line(site, registry.area_tree(site.id), sums) for site in registry.sites()]
 
 
-def _sums(services: Services, registry: Registry, known: Energies) -> dict[tuple[int, int | None], Sums]:
+def _sums(services: Services, registry: Registry, known: Energies) -> dict[Place, Sums]:
     """What hangs directly in each area, and in each site outside of any."""
-    sums: dict[tuple[int, int | None], Sums] = {}
-    of_points = registry.areas_of_points()
-    for point, place in of_points.items():
-        own = Sums(points=1, yesterday_kwh=known.yesterday.get(point), month_kwh=known.month.get(point))
-        sums.setdefault(place, Sums()).add(own)
-    silent = silent_meters(services)
-    for point, meter, _ in registry.meters_of_points(services.clock()):
-        sums[of_points[point]].add(Sums(meters=1, silent=int(meter in silent)))
-    return sums
+    now = services.clock()
+    silent = Counter(registry.places_of_meters(silent_meters(services), now))
+    return {
+        place: Sums(points, meters, silent[place], known.yesterday.get(place), known.month.get(place))
+        for place, (points, meters) in registry.counts_by_place(now).items()
+    }
 
 
 def silent_meters(services: Services) -> frozenset[int]:
@@ -163,7 +160,7 @@ def silent_meters(services: Services) -> frozenset[int]:
     return frozenset(meter_id for meter_id, presence in known.items() if presence is Presence.SILENT)
 
 
-def _site_line(site: "Site", nodes: Sequence[AreaNode], sums: dict[tuple[int, int | None], Sums]) -> AreaLine:
+def _site_line(site: "Site", nodes: Sequence[AreaNode], sums: dict[Place, Sums]) -> AreaLine:
     children = [_area_line(node, site.id, sums, depth=1) for node in nodes]
     loose = sums.get((site.id, None))
     if loose is not None:
@@ -171,9 +168,7 @@ def _site_line(site: "Site", nodes: Sequence[AreaNode], sums: dict[tuple[int, in
     return AreaLine(None, site.id, site.code, site.name, "site", 0, _total(children), tuple(children))
 
 
-def _area_line(
-    node: AreaNode, site_id: int, sums: dict[tuple[int, int | None], Sums], *, depth: int
-) -> AreaLine:
+def _area_line(node: AreaNode, site_id: int, sums: dict[Place, Sums], *, depth: int) -> AreaLine:
     children = tuple(_area_line(child, site_id, sums, depth=depth + 1) for child in node.children)
     total = _total(children)
     total.add(sums.get((site_id, node.area_id), Sums()))
@@ -249,11 +244,12 @@ class Completeness:
 def completeness_of_yesterday(services: Services, area: AreaIdentity) -> Completeness:
     """What should be there of yesterday, by the meters that hang there, and what is."""
     now = services.clock()
-    day, _ = _periods(now, area.zone)
+    yesterday = now.astimezone(area.zone).date() - timedelta(days=1)
+    day = TimeRange.day(yesterday, area.zone)
     with services.database.read() as session:
         hung = services.registry(session).meters_of_points(now, point_ids=area.point_ids)
     expected = sum(day.duration // timedelta(minutes=minutes) for _, _, minutes in hung)
-    rows = services.store.energy_by_point(area.point_ids, IMPORT, day).to_pylist()
+    rows = services.store.energy_of_days(area.point_ids, IMPORT, day, area.zone).to_pylist()
     known = sum(row["intervals"] - row["without_energy"] for row in rows)
     return Completeness(expected, known, sum(row["estimated"] for row in rows))
 
