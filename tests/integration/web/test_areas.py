@@ -112,7 +112,10 @@ def test_the_tree_opens_without_a_script(place, chief):
 
 
 def test_the_page_of_an_area_has_its_way_its_children_and_its_curve(place, chief):
-    text = chief.get(f"/areas/{place.areas['A1']}?span=month").text
+    address = f"/areas/{place.areas['A1']}?span=month"
+    text = chief.get(address).text
+    assert f'hx-get="{address}" hx-trigger="load"' in text
+    text += chief.get(address, headers={"hx-request": "true", "hx-target": "section#curve"}).text
     assert f'<a href="/areas/{place.areas["F1"]}">10kV 滨江线</a>' in text
     assert f'href="/areas/{place.areas["B1"]}"' in text
     assert f'data-url="/api/v1/areas/{place.areas["A1"]}/load-curve?start=' in text
@@ -127,6 +130,17 @@ def test_the_tree_leaves_as_a_file(chief):
     rows = [line.split(",") for line in chief.get("/areas.csv").text.splitlines()]
     assert [row[0].lstrip("\ufeff") for row in rows] == ["Code", "riverside", "F1", "A1", "B1", "A2", ""]
     assert chief.get("/areas.xlsx").content[:2] == b"PK"
+
+
+def test_the_load_of_an_area_leaves_as_a_file(place, chief):
+    url = f"/areas/{place.areas['A2']}/load-curve"
+    period = "start=2026-11-20T16:00:00Z&end=2026-11-21T16:00:00Z"
+    rows = chief.get(f"{url}.csv?{period}").text.splitlines()
+    answer = chief.get(f"/api/v1{url}?{period}").json()
+    assert len(rows) == 97
+    assert [Decimal(row.split(",")[3]) for row in rows[1:]] == [
+        Decimal(value) for value in answer["energy_kwh"]
+    ]
 
 
 def test_points_move_to_another_area_and_it_is_on_record(place, chief):

@@ -1,6 +1,7 @@
 """The tree of areas, and the page of one: what hangs there, what it used, and where it belongs."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Form, Path, Query, Request
@@ -15,6 +16,7 @@ from wattkeeper.security.rights import Right
 from wattkeeper.web.access import needs, principal_of
 from wattkeeper.web.console.area_words import KINDS, choices
 from wattkeeper.web.console.curve_card import Asked, Source, asked, curve_view, curve_words
+from wattkeeper.web.console.meter_files import CURVE, Bin, bins
 from wattkeeper.web.console.words import Notice, pager
 from wattkeeper.web.exports import Column, Export, Table, exported, paged
 from wattkeeper.web.pages import language_of, render, services_of, wants_fragment
@@ -22,8 +24,9 @@ from wattkeeper.web.problems import status_of
 from wattkeeper.web.queries import areas, meters
 from wattkeeper.web.queries.alarms import AlarmLine, alarm_line
 from wattkeeper.web.queries.areas import AreaLine, PointLine
-from wattkeeper.web.queries.curves import Curve, area_curve
+from wattkeeper.web.queries.curves import Curve, Resolution, area_curve
 from wattkeeper.web.queries.meters import MeterFilter
+from wattkeeper.web.queries.periods import asked_period
 from wattkeeper.web.queries.spans import Span
 from wattkeeper.web.queries.states import N_
 
@@ -173,9 +176,11 @@ def _area_page(
     services = services_of(request)
     area = areas.identity(services, area_id)
     say = language_of(request, area.zone.key)
-    curve = curve_view(_source(request, area), wanted, say, now=services.clock())
-    words = {**curve_words(say), "zone": area.zone.key, "area": area, "curve": curve}
-    if wants_fragment(request, "curve"):
+    words = {**curve_words(say), "zone": area.zone.key, "area": area, "curve": None}
+    if wants_fragment(
+        request, "curve"
+    ):  # adding up a few thousand points takes longer than all the rest of the page
+        words["curve"] = curve_view(_source(request, area), wanted, say, now=services.clock())
         return render(request, "area.html", block="curve", **words)
     lines = _tree(request)
     found = meters.find(services, MeterFilter(area=area_id), limit=METERS_SHOWN)
@@ -199,6 +204,27 @@ def _source(request: Request, area: areas.AreaIdentity) -> Source:
 
     path = f"/areas/{area.id}/load-curve"
     return Source(load, api=f"/api/v1{path}", file=path)
+
+
+@exported(router, "/areas/{area_id}/load-curve", needs(Right.METERS_VIEW))
+def area_curve_export(
+    request: Request,
+    area_id: Id,
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    resolution: Resolution = Resolution.QUARTER,
+) -> Export[Bin]:
+    """The load of an area in a period, today's by default; at most 10,000 rows."""
+    services = services_of(request)
+    area = areas.identity(services, area_id)
+    now, zone = services.clock(), area.zone
+    period = asked_period(period=None, start=start, end=end, zone=zone, now=now, default="today")
+    curve = area_curve(
+        services.store, point_ids=area.point_ids, period=period, resolution=resolution, zone=zone
+    )
+    say = language_of(request, zone.key)
+    return Export(CURVE, bins(curve, say), say)
 
 
 def _alarms(request: Request, area_id: int) -> list[AlarmLine]:
