@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
+from babel.numbers import format_decimal
 
 from wattkeeper.kernel.money import Money
 from wattkeeper.web import language as module
@@ -42,6 +43,29 @@ def test_numbers_keep_their_digits(zh):
     assert zh.exact(Decimal(40)) == "40"
     assert zh.exact(Decimal("351.6"), 2) == "351.60"
     assert zh.reading(Decimal("230.4000"), "voltage_l1") == "230.4"
+
+
+@pytest.mark.parametrize("decimals", [0, 1, 3])
+@pytest.mark.parametrize(
+    "value",
+    [
+        0,
+        7,
+        -1234567,
+        10**20,
+        2.675,
+        -0.5,
+        1e21,
+        Decimal("0.125"),
+        Decimal("2.5"),
+        Decimal("-1234.5"),
+        Decimal("9999.9996"),
+    ],
+)
+def test_a_number_is_written_as_babel_writes_it(zh, en, value, decimals):
+    pattern = "#,##0" + ("." + "0" * decimals if decimals else "")
+    for say in (zh, en):
+        assert say.number(value, decimals) == format_decimal(value, format=pattern, locale=say.locale)
 
 
 def test_money_shows_its_currency(zh, en):
