@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import tracemalloc
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -132,6 +133,17 @@ def test_more_rows_than_a_sheet_holds_go_on_in_the_next_one():
     assert [book.get_sheet_by_name(name).to_python() for name in book.sheet_names] == [
         [["Number"], [0.0], [1.0]], [["Number"], [2.0], [3.0]], [["Number"], [4.0]],
     ]  # fmt: skip
+
+
+def test_a_long_table_costs_no_memory():
+    columns = (Column[int]("Number", lambda row: row, "number"), Column[int]("Name", lambda row: f"P{row}"))
+    xlsx_file(columns, range(10), EN, title="Rows").close()  # what is loaded once
+    tracemalloc.start()
+    try:
+        xlsx_file(columns, range(20_000), EN, title="Rows").close()
+        assert tracemalloc.get_traced_memory()[1] < 4_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_error_on_the_way_leaves_nothing_behind(tmp_path, monkeypatch):

@@ -1,7 +1,7 @@
 """Global search: a few of everything that a text names, by kind, within what whoever asks may see.
 
-Every word has to stand in one of a kind's columns. What begins with the text comes first. The columns are scanned: ten
-thousand rows take a few milliseconds (measured: 1 to 8 ms each), and the limit keeps the answer small.
+Every word has to stand in one of a kind's columns; what begins with the text comes first. The columns are scanned, which
+at 10,000 meters, accounts and customers takes 8 to 26 ms of processor time for all kinds together.
 """
 
 import re

@@ -2,6 +2,7 @@
 
 import io
 
+import pytest
 from python_calamine import CalamineWorkbook
 
 
@@ -67,3 +68,18 @@ def test_the_files_of_a_list_follow_its_filter(visit, administrator):
     assert download.value.suggested_filename == "Meters 2026-11-22.xlsx"
     content = io.BytesIO(download.value.path().read_bytes())
     assert len(CalamineWorkbook.from_filelike(content).get_sheet_by_index(0).to_python()) == 11
+
+
+@pytest.mark.parametrize(
+    "look", [{"theme": "dark"}, {"language": "zh", "phone": True}], ids=["dark", "phone"]
+)
+def test_the_open_dialog_is_accessible(visit, administrator, serious, look):
+    page = visit(administrator, **look)
+    page.goto("/links")
+    page.locator("a.find").click()
+    page.locator("#finder input").fill("0000")
+    page.locator("#hits mark").first.wait_for()
+    assert serious(page) == []
+    page.locator("#finder input").fill("nobody at all")
+    page.locator("#hits .empty").wait_for()
+    assert serious(page) == []
