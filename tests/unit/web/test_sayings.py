@@ -40,7 +40,7 @@ def test_what_does_not_exist_is_named(zh):
 
 def test_a_refused_bill_says_why_by_its_reason(zh):
     told = said(BillingRefused("Account 1 has bill 1-1.", reason="already_billed"), zh)
-    assert (told.text, told.hint) == ("该户该月已有账单。", "如有错误，请先作废该账单。")
+    assert (told.text, told.hint) == ("该户号在这段时间已经出账。", "如有错误，请先作废该账单。")
 
 
 def test_english_shows_the_rooms_own_sentence(en):

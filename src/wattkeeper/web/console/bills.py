@@ -14,6 +14,7 @@ from starlette.responses import Response
 from wattkeeper.billing.errors import BillingError
 from wattkeeper.billing.values import BillFilter, BillState, BillView, PaymentFilter, PaymentMethod
 from wattkeeper.kernel.money import Money
+from wattkeeper.security.acting import ActorKind
 from wattkeeper.security.rights import Right
 from wattkeeper.web.access import needs, principal_of
 from wattkeeper.web.api.billing import pdf_response
@@ -203,7 +204,7 @@ def _bill_page(
         payable=balance.amount > 0,
         cancellable=bill.state in {BillState.ISSUED, BillState.PAID},
         related=_related(services, bill),
-        people=_people(services, bill),
+        people=_people(services, bill, say),
         suggested=f"{_suggested(bill, balance):f}",
         payment_key=uuid.uuid4().hex,
         methods=money.method_words(say),
@@ -219,7 +220,7 @@ class Done:
     at: datetime
 
 
-def _people(services: Services, bill: BillView) -> Mapping[str, Done]:
+def _people(services: Services, bill: BillView, say: Language) -> Mapping[str, Done]:
     """Who issued a bill and who cancelled it, as far as the audit knows: bills of a run are the run's."""
     cancellation = bill.id if bill.cancels_id is not None else bill.cancelled_by_id
     asked = {"issued": ("bill.issue", bill.id), "cancelled": ("bill.cancel", cancellation)}
@@ -229,7 +230,8 @@ def _people(services: Services, bill: BillView) -> Mapping[str, Done]:
             continue
         rows = services.security.audit(action=action, subject=("bill", str(subject)), limit=1).rows
         if rows:
-            found[what] = Done(rows[0].actor_name, rows[0].at)
+            by_itself = rows[0].actor_kind is ActorKind.SYSTEM
+            found[what] = Done(say.text("the system") if by_itself else rows[0].actor_name, rows[0].at)
     return found
 
 

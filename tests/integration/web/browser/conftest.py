@@ -12,7 +12,9 @@ from typing import NoReturn
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from tests.integration.web.conftest import Town, add_user
 
+from wattkeeper.security.rights import Role
 from wattkeeper.web.access import COOKIE
 from wattkeeper.web.application import create_application
 from wattkeeper.web.server import ConsoleServer, build_server
@@ -40,9 +42,9 @@ def _absent(what: str) -> NoReturn:
     pytest.skip(what)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The machine's Chromium."""
+    """The machine's Chromium, for one module: while Playwright runs, its event loop stands in the way of others."""
     program = next((found for name in BROWSERS if (found := shutil.which(name))), None)
     if program is None:
         _absent("needs Chromium (Debian: apt-get install chromium)")
@@ -50,6 +52,21 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """A town of its own: what is done here in a browser is not for the other tests to find."""
+    built = Town(tmp_path_factory.mktemp("browsed"))
+    built.bill()
+    yield built
+    built.close()
+
+
+@pytest.fixture(scope="session")
+def administrator(town: Town) -> str:
+    """The secret of an administrator's session in this town."""
+    return add_user(town, "chief", Role.ADMINISTRATOR)
 
 
 @pytest.fixture(scope="session")
