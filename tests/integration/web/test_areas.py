@@ -10,7 +10,10 @@ from wattkeeper.registry.models import AreaKind
 from wattkeeper.registry.repository import Registry
 from wattkeeper.security.models import AuditEvent
 from wattkeeper.security.rights import Role
+from wattkeeper.security.service import SecurityService
+from wattkeeper.security.values import UserWanted
 from wattkeeper.web.application import create_application
+from wattkeeper.web.services import Services
 
 
 @pytest.fixture(scope="module")
@@ -63,8 +66,6 @@ def test_each_area_counts_what_hangs_at_and_below_it(place, chief):
 
 
 def test_energies_are_the_sums_of_the_points_intervals(place, chief):
-    from tests.integration.web.conftest import ZONE
-
     found = {item["code"]: item for item in lines(chief.get("/api/v1/areas").json())}
     today = place.now.astimezone(ZONE).date()
     yesterday = TimeRange.day(today.replace(day=today.day - 1), ZONE)
@@ -215,6 +216,24 @@ def test_who_is_limited_to_an_area_sees_its_tree_alone(place, chief):
     assert limited.post("/areas/points", data={"point": [1], "target": "none"}).status_code == 403
 
 
-def test_a_new_installation_says_what_to_do(empty):
-    assert "尚无站点" in empty.get("/areas").text
-    assert "所有计量点均已归属台区" in empty.get("/areas/unassigned").text
+def test_a_new_installation_says_what_to_do(tmp_path):
+    database = Database(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    database.create_schema()
+    with ReadingsStore.open(tmp_path / "readings") as store:
+        services = Services(
+            database=database, store=store, hub=Hub(), monitoring=MonitoringService(database, Hub()),
+            billing=BillingService(database, store), intervals=IntervalService(database, store),
+            security=SecurityService(database), trusted_hosts=("testserver",), clock=lambda: NOW,
+        )  # fmt: skip
+        with database.write() as session:
+            wanted = UserWanted(name="Chief", role=Role.ADMINISTRATOR)
+            services.security.users.add_in(session, "chief", wanted, now=NOW, password=PASSWORD)
+        secret = services.security.sign_in.sign_in(
+            "chief", PASSWORD, address="::1", agent="tests", now=NOW
+        ).secret
+        with signed_in(create_application(services), secret) as browser:
+            assert "No site yet" in browser.get("/areas").text
+            assert "Every metering point belongs to an area" in browser.get("/areas/unassigned").text
+            assert browser.get("/api/v1/areas").json() == []
+            assert "there is none yet" in browser.get("/meters/new").text
+    database.dispose()
