@@ -3,9 +3,15 @@
 from decimal import Decimal
 
 import pytest
-from tests.integration.web.conftest import Town, add_user, signed_in
+from tests.integration.web.conftest import NOW, PASSWORD, ZONE, Town, add_user, signed_in
 
+from wattkeeper.billing.service import BillingService
+from wattkeeper.kernel.database import Database
+from wattkeeper.kernel.hub import Hub
 from wattkeeper.kernel.timerange import TimeRange
+from wattkeeper.monitoring.service import MonitoringService
+from wattkeeper.readings.service import IntervalService
+from wattkeeper.readings.store import ReadingsStore
 from wattkeeper.registry.models import AreaKind
 from wattkeeper.registry.repository import Registry
 from wattkeeper.security.models import AuditEvent
