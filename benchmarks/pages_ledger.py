@@ -104,7 +104,7 @@ def _register(session: Session, estate: Estate) -> None:
     )  # fmt: skip
     numbers = range(estate.meters)
     registry.add_all([_meter(n, estate) for n in numbers])
-    registry.add_all([_point(n, estate, site.id, boxes[n % len(boxes)]) for n in numbers])
+    registry.add_all([_point(n, estate, site.id, boxes[n * len(boxes) // estate.meters]) for n in numbers])
     registry.add_all(
         [Customer(code=f"C{n + 1:05d}", name=_customer(n, estate), phone="13800000000") for n in numbers]
     )

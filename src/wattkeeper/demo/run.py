@@ -69,7 +69,9 @@ class Demo:
             self._say(f"{meters} meters on {len(world['links'])} links are being read. Open  {url}")
             for line in sign_ins(remembered.password):
                 self._say(line)
-            self._say("A year of history appears within a minute, and its bills in the minutes after. Ctrl-C stops.")
+            self._say(
+                "A year of history appears within a minute, and its bills in the minutes after. Ctrl-C stops."
+            )
 
         past = asyncio.create_task(self._bring_past(parts, world, remembered))
         try:

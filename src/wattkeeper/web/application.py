@@ -143,7 +143,18 @@ def create_application(services: Services) -> FastAPI:
 
 def _api() -> APIRouter:
     router = APIRouter()
-    for module in (api_overview, api_alarms, api_meters, api_curves, api_areas, api_editing, api_money, api_imports, api_portal, api_search):
+    for module in (
+        api_overview,
+        api_alarms,
+        api_meters,
+        api_curves,
+        api_areas,
+        api_editing,
+        api_money,
+        api_imports,
+        api_portal,
+        api_search,
+    ):
         router.include_router(module.router)
     for part in api_administration.ROUTERS:
         router.include_router(part)

@@ -92,7 +92,9 @@ def test_who_paid_already_is_not_made_to_pay_again(village, books):
     one = books(**{f"a{account}": Habit(months_late=1)})
     one.advance(NOW)
     owed = village.billing.balance(account)
-    village.billing.record_payment(account, amount=owed, method=PaymentMethod.CASH, key="k", cashier="Mei", now=NOW)
+    village.billing.record_payment(
+        account, amount=owed, method=PaymentMethod.CASH, key="k", cashier="Mei", now=NOW
+    )
     one.advance(CHRISTMAS)
     assert village.billing.balance(account).amount == 0
 

@@ -431,7 +431,9 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
         with database.write() as session:
             wanted = UserWanted(name="Chief", role=Role.ADMINISTRATOR)
             services.security.users.add_in(session, "chief", wanted, now=NOW, password=PASSWORD)
-        secret = services.security.sign_in.sign_in("chief", PASSWORD, address="::1", agent="tests", now=NOW).secret
+        secret = services.security.sign_in.sign_in(
+            "chief", PASSWORD, address="::1", agent="tests", now=NOW
+        ).secret
         with signed_in(create_application(services), secret, language="zh-CN") as browser:
             yield browser
     database.dispose()

@@ -80,7 +80,15 @@ def test_what_is_not_known_stays_open_and_what_is_not_over_is_not_missed():
         (midnight + 3 * QUARTER, QUARTER, "0.7500", IntervalStatus.EDITED),
     )
     found = laid_out(table, (day,), BERLIN, now=midnight + timedelta(hours=1, minutes=16))
-    assert found.status()[0][:7] == ["measured", "missing", "estimated", "edited", "missing", "ahead", "ahead"]
+    assert found.status()[0][:7] == [
+        "measured",
+        "missing",
+        "estimated",
+        "edited",
+        "missing",
+        "ahead",
+        "ahead",
+    ]
     assert found.power_kw()[0][:4] == [Decimal("1.0000"), None, Decimal("2.0000"), Decimal("3.0000")]
     assert (found.expected, int(found.known.sum()), found.most_kw) == (5, 3, Decimal("3.0000"))
 
