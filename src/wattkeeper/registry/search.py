@@ -24,6 +24,8 @@ from wattkeeper.registry.values import MeterPage, MeterRow
 
 _AnySelect = Select[*tuple[Any, ...]]
 _MOST_ROWS = 1000
+_NAMED = 500
+"""So many meters are asked for by their ids once they are found."""
 _SORTS: dict[str, ColumnElement[str]] = {
     "address": Meter.address.expression,
     "model": Meter.model.expression,
@@ -70,12 +72,10 @@ def find_meters(
         conditions.append(Meter.id.in_(meter_ids))
     if enabled is not None:
         conditions.append(Meter.enabled.is_(enabled))
-    wanted = _rows().where(*conditions)
     total = None
-    if (
-        counted
-    ):  # over the meters alone: what they serve has one row each at most, and joining it counts nothing more
-        total = session.scalar(select(func.count()).select_from(Meter).where(*conditions)) or 0
+    if counted:
+        total, conditions = _counted(session, conditions)
+    wanted = _rows().where(*conditions)
     limit = min(max(limit, 1), _MOST_ROWS)
     rows = session.execute(
         page(wanted, _SORTS[sort], Meter.id, descending=descending, after=after).limit(limit + 1)
@@ -87,6 +87,19 @@ def find_meters(
         total=total,
         after=mark(shown[-1][-1], shown[-1].id) if more else None,
     )
+
+
+def _counted(
+    session: Session, conditions: list[ColumnElement[bool]]
+) -> tuple[int, list[ColumnElement[bool]]]:
+    """How many meters there are, and what their page may be asked for by: a few are not looked for twice.
+
+    Only meters are counted: what they serve has one row each at most, and joining it counts nothing more.
+    """
+    found = session.scalars(select(Meter.id).where(*conditions).limit(_NAMED + 1)).all()
+    if len(found) <= _NAMED:
+        return len(found), [Meter.id.in_(found)]
+    return session.scalar(select(func.count()).select_from(Meter).where(*conditions)) or 0, conditions
 
 
 def _rows() -> _AnySelect:

