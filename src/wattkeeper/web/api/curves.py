@@ -85,7 +85,7 @@ def point_heat_map(
     )
 
 
-@router.get("/load-curve", responses=documented(400, 422), summary="Energy of all points together")
+@router.get("/load-curve", responses=documented(400, 404, 422), summary="Energy of all points together")
 def total_curve(
     request: Request,
     *,

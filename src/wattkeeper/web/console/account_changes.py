@@ -138,6 +138,12 @@ class TariffAhead:
     old_name: str | None
     old_prices: tuple[Price, ...]
 
+    @property
+    def same(self) -> bool:
+        """Whether the account has that tariff then anyway."""
+        ends = self.preview.ends
+        return ends is not None and ends.tariff_code == self.preview.tariff_code
+
 
 @router.get(
     "/accounts/{account_id}/tariff",
