@@ -57,7 +57,7 @@ def _messages(say: Language) -> Callable[..., Markup]:
     """What `_` is in templates: as Jinja's own, and a third of its time, since each text is made safe only once."""
     known: dict[str, Markup] = {}
 
-    def message(text: str, **values: Any) -> Markup:
+    def message(text: str, /, **values: Any) -> Markup:
         found = known.get(text)
         if found is None:
             found = known[text] = Markup(say.translations.ugettext(text))  # noqa: S704 (our own catalogue)

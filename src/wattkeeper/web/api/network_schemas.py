@@ -2,7 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -108,7 +108,7 @@ class AreaChange(Wanted):
 class PointsMoved(Wanted):
     """Points that belong to an area from now on."""
 
-    point_ids: list[int] = Field(min_length=1, max_length=1000)
+    point_ids: list[Annotated[int, Field(ge=1, le=2**53)]] = Field(min_length=1, max_length=1000)
 
 
 class MovedAnswer(Shape):
