@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import math
+import os
 import statistics
 import subprocess
 import sys
@@ -44,6 +45,8 @@ class Measured:
     path: str
     status: int = 0
     server_ms: list[float] = field(default_factory=list)
+    cpu_ms: float = 0
+    """What a request costs the server's processor, whatever else the machine does."""
     kilobytes: float = 0
     paint_ms: dict[str, float] = field(default_factory=dict)
     interactive_ms: dict[str, float] = field(default_factory=dict)
@@ -109,8 +112,16 @@ def server_times(site: Served, page: Measured) -> None:
     for _ in range(3):
         ask()
     if page.status == 200:
+        worked = _worked_s(site.process.pid)
         began, pause = time.perf_counter(), SPREAD_S.get(page.path, 0.0) / REQUESTS
         for number in range(REQUESTS):
             time.sleep(max(0.0, began + number * pause - time.perf_counter()))
             page.server_ms.append(ask())
+        page.cpu_ms = (_worked_s(site.process.pid) - worked) * 1000 / REQUESTS
     connection.close()
+
+
+def _worked_s(pid: int) -> float:
+    """Processor time of a process so far, all its threads together (proc(5): utime and stime)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -4,7 +4,10 @@ import re
 from html import unescape
 
 import pytest
+from tests.integration.web.conftest import Town, add_user, signed_in
 
+from wattkeeper.security.rights import Role
+from wattkeeper.web.application import create_application
 from wattkeeper.web.language import language
 
 PAGES = {
@@ -79,12 +82,22 @@ def test_an_empty_installation_says_what_to_do(empty, path):
         assert 'href="/import"' in answer.text.partition('id="main"')[2]
 
 
-def test_the_overview_tells_what_needs_a_person(client):
-    text = text_of(client.get("/").text)
-    assert "通道 厂区专线" in text
-    assert re.search("电表 000000000107 无(响应|应答)", text)  # by the collector's state, or by its alarm
+@pytest.fixture
+def unwatched(tmp_path):
+    """A browser on a town of its own, in which no alarm was raised or acknowledged yet."""
+    town = Town(tmp_path)
+    yield signed_in(
+        create_application(town.services()), add_user(town, "chief", Role.ADMINISTRATOR), language="zh-CN"
+    )
+    town.close()
+
+
+def test_the_overview_tells_what_needs_a_person(unwatched):
+    text = text_of(unwatched.get("/").text)
+    assert "通道 厂区专线 中断" in text
+    assert "电表 000000000107 无响应" in text
     assert "99.7%" in text
-    assert re.search("请检查电表(电源|供电)", text)
+    assert "电表没有应答。请检查电表电源" in text
     assert "refused the connection" not in text
 
 
