@@ -23,6 +23,10 @@ import structlog
 from wattkeeper import __version__
 from wattkeeper.billing.library import TariffLibrary
 from wattkeeper.billing.service import BillingService
+from wattkeeper.collection.commands.service import CommandService
+from wattkeeper.collection.commands.values import CommandOptions
+from wattkeeper.collection.drivers import check_command
+from wattkeeper.collection.drivers.base import MeterSecret
 from wattkeeper.collection.engine import Collector
 from wattkeeper.collection.values import CollectorOptions
 from wattkeeper.kernel.database import Database
@@ -137,6 +141,9 @@ class Server:
         self.hub = Hub()
         self.collector = _collector(parts, self.hub) if parts.settings.collect else None
         self.monitoring = _monitoring(parts, self.hub, self.collector)
+        self.commands = CommandService(
+            parts.database, self.hub, check=check_command, options=_command_options(parts.settings)
+        )
         self._stop = asyncio.Event()
         self._stopping = threading.Event()
 
@@ -180,6 +187,7 @@ class Server:
             intervals=self.parts.intervals,
             security=self.parts.security,
             monitoring=self.monitoring,
+            commands=self.commands,
             collector=self.collector,
             version=__version__,
             language=settings.language,
@@ -256,7 +264,19 @@ def _collector(parts: Parts, hub: Hub) -> Collector:
         commit_seconds=float(settings.commit_seconds),
         zone=settings.zone,
     )
-    return Collector(parts.database, parts.store, hub, options=options)
+    password = settings.meter_password.get_secret_value()
+    return Collector(
+        parts.database,
+        parts.store,
+        hub,
+        options=options,
+        commands=_command_options(settings),
+        secret=MeterSecret(password, settings.meter_operator) if password else None,
+    )
+
+
+def _command_options(settings: Settings) -> CommandOptions:
+    return CommandOptions(direct_close=settings.direct_close)
 
 
 def _monitoring(parts: Parts, hub: Hub, collector: Collector | None) -> MonitoringService:

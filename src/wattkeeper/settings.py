@@ -90,6 +90,20 @@ class Settings(BaseSettings):
         le=60,
         description="The longest that readings wait in memory before they are committed, in seconds.",
     )
+    meter_password: SecretStr = Field(
+        default=SecretStr(""),
+        pattern=r"^(\d{8})?$",
+        description="What meters want to hear before they obey a command, 8 digits: level and password, such as `02123456` (DL/T 645); empty: no commands. Best given as `WATTKEEPER_METER_PASSWORD`.",
+    )
+    meter_operator: str = Field(
+        default="00000000",
+        pattern=r"^\d{8}$",
+        description="Operator code that goes with each command, 8 digits; meters keep it in their records.",
+    )
+    direct_close: bool = Field(
+        default=False,
+        description="Allow closing a relay with nobody at the meter. Off, the customer is only allowed to close it by the meter's key: somebody may be at the wires.",
+    )
     maintenance_minutes: int = Field(
         default=30,
         ge=1,

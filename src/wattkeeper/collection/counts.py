@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 
@@ -17,6 +17,7 @@ class Failure(StrEnum):
     LINK_DOWN = "link_down"
 
 
+_MILLISECOND = timedelta(milliseconds=1)
 NO_METER = 0
 """Stands for the meter where the link itself is the trouble."""
 
@@ -47,8 +48,9 @@ class ReadStatistics:
         failure: Failure | None = None,
         repeated: bool = False,
         ended: bool = True,
+        took: timedelta = timedelta(),
     ) -> None:
-        """Count the attempts of a read and, when it has `ended`, how: well, or with a failure.
+        """Count the attempts of a read and, when it has `ended`, how: well, after `took`, or with a failure.
 
         `repeated`: earlier attempts of the same read have been counted before.
         """
@@ -63,6 +65,7 @@ class ReadStatistics:
             counter[failure.value] += 1
             return
         counter["succeeded"] += 1
+        counter["answer_ms"] += took // _MILLISECOND
         counter["first_time"] += attempts == 1 and not repeated
 
     def take(self) -> dict[HourKey, Counter[str]]:

@@ -8,9 +8,13 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from wattkeeper.collection.clock import Clock, SystemClock
+from wattkeeper.collection.commands.desk import CommandDesk
+from wattkeeper.collection.commands.dispatch import CommandDispatcher
+from wattkeeper.collection.commands.lane import CommandLane
+from wattkeeper.collection.commands.values import CommandOptions
 from wattkeeper.collection.counts import ReadStatistics
 from wattkeeper.collection.drivers import DRIVERS
-from wattkeeper.collection.drivers.base import Driver
+from wattkeeper.collection.drivers.base import Driver, MeterSecret
 from wattkeeper.collection.errors import UnknownMeter
 from wattkeeper.collection.fleet import Fleet, LinkToCollect, Memory, MeterToCollect, Plan
 from wattkeeper.collection.gaps import GapFinder
@@ -58,6 +62,8 @@ class Collector:
         options: CollectorOptions | None = None,
         clock: Clock | None = None,
         drivers: Mapping[str, Driver] = DRIVERS,
+        commands: CommandOptions | None = None,
+        secret: MeterSecret | None = None,
     ) -> None:
         self.options = options or CollectorOptions()
         self._database = database
@@ -85,6 +91,10 @@ class Collector:
             options=self.options,
         )
         self._notes = Notes(database, self._records)
+        self._desk = CommandDesk(
+            database, hub, now=self._clock.now, options=commands or CommandOptions(), secret=secret
+        )
+        self._dispatcher = CommandDispatcher(self._desk)
         self._gaps = GapFinder(store, self._records)
 
     # -- life -------------------------------------------------------------------------------------------------------
@@ -92,6 +102,7 @@ class Collector:
     async def start(self) -> None:
         """Create the default plans where there are none, load the registry and begin to read."""
         self._memories = await asyncio.to_thread(self._prepare)
+        await self._dispatcher.recover()
         self.writer.start()
         await self.reload()
         options = self.options
@@ -103,6 +114,9 @@ class Collector:
                 self._every(options.statistics_seconds, self._notes.save), name="collector: notes"
             ),
             asyncio.create_task(self._watch_gaps(), name="collector: gaps"),
+            asyncio.create_task(
+                self._every(options.commands_seconds, self._dispatch_commands), name="collector: commands"
+            ),
         ]
 
     async def stop(self) -> None:
@@ -239,7 +253,7 @@ class Collector:
                 self._cannot_use(link, error)
                 return
             self._unusable.pop(link.link_id, None)
-            worker = LinkWorker(link, Bus(link.code, url), self._clock, self._records, zone)
+            worker = LinkWorker(link, Bus(link.code, url), self._clock, self._records, zone, self._desk)
             self._workers[link.link_id] = worker
             worker.start()
         meters = {
@@ -296,6 +310,7 @@ class Collector:
             since=None,
             error=str(error),
             meters=len(link.meters),
+            waiting_commands=0,
             waiting_live=0,
             waiting_due=0,
             backfilling=0,
@@ -316,6 +331,17 @@ class Collector:
 
     def _save_backfilled(self, reached: dict[int, datetime]) -> None:
         self._notes.save_backfilled(reached)
+
+    async def _dispatch_commands(self) -> None:
+        """Bring new commands to the links of their meters."""
+        lanes = [worker.lane for worker in self._workers.values()]
+        for lane in await self._dispatcher.look(lanes, self._lane_of):
+            lane.wake()
+
+    def _lane_of(self, meter_id: int) -> CommandLane | None:
+        known = self._known.get(meter_id)
+        worker = None if known is None else self._workers.get(known.meter.link_id)
+        return None if worker is None else worker.lane
 
     # -- now and then -----------------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ class ReadingPlan(Base):
         CheckConstraint("every_seconds BETWEEN 1 AND 86400", name="period_within_a_day"),
         CheckConstraint("offset_seconds >= 0", name="offset_not_negative"),
         CheckConstraint("jitter_seconds >= 0", name="jitter_not_negative"),
+        CheckConstraint("(window_from IS NULL) = (window_until IS NULL)", name="window_whole"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -30,6 +31,9 @@ class ReadingPlan(Base):
     every_seconds: Mapped[int]
     offset_seconds: Mapped[int] = mapped_column(default=0)
     jitter_seconds: Mapped[int] = mapped_column(default=0)
+    window_from: Mapped[int | None]
+    """Minutes after civil midnight between which reads may be done; both null: at any time. 1320 to 360: by night."""
+    window_until: Mapped[int | None]
     profile: Mapped[bool] = mapped_column(default=False)
     """Whether gaps of these quantities are filled from the meter's load record."""
     all_meters: Mapped[bool] = mapped_column(default=True)
@@ -74,6 +78,8 @@ class ReadStatistic(Base):
     unsupported: Mapped[int] = mapped_column(default=0)
     garbled: Mapped[int] = mapped_column(default=0)
     link_down: Mapped[int] = mapped_column(default=0)
+    answer_ms: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Milliseconds from request to answer, added up over the reads that succeeded."""
 
 
 class MeterProgress(Base):
@@ -87,6 +93,10 @@ class MeterProgress(Base):
     clock_deviation_ms: Mapped[int | None]
     """The meter's clock minus ours when it was last read, in milliseconds."""
     clock_read_at: Mapped[datetime | None]
+    speaks: Mapped[str | None]
+    """Which of two editions of its protocol the meter was found to speak, where its protocol is `dlt645`."""
+    quarantined_until: Mapped[datetime | None]
+    """Not asked before this instant, because asking it disturbs the whole line."""
 
 
 class RefusedRequest(Base):

@@ -31,6 +31,10 @@ class Result:
     measured: tuple[Measured, ...] = ()
     readings: tuple[LiveReading, ...] = ()
     """The same for live pages, where the request was to be announced."""
+    exchange_id: int | None = None
+    """The stored frames; None: nothing could be sent."""
+    error: Exception | None = None
+    """What the exchange raised, where the meter answered and it is no answer."""
 
     @property
     def newest(self) -> datetime | None:
@@ -124,11 +128,12 @@ class Reader:
         ended = records.now()
         exchange_id = new_exchange_id()
         if self._wire.attempts:
+            result = replace(result, exchange_id=exchange_id)
             rows = _rows(known, result.measured, read_at=ended, exchange_id=exchange_id)
             records.writer.add(
                 self._trace(exchange_id, known, request, result, began=began, ended=ended), rows
             )
-        self._count(known, request, result, at=ended, repeated=repeated, last=last)
+        self._count(known, request, result, began=began, at=ended, repeated=repeated, last=last)
         self._judge(known, request, result, at=ended, present=present)
         if not (announce and result.measured):
             return result
@@ -146,8 +151,9 @@ class Reader:
             return Result(Failure.GARBLED if error.octets else Failure.NO_REPLY, str(error), silent=True)
         except driver.errors as error:
             if driver.is_unsupported(error):
-                return Result(Failure.UNSUPPORTED, str(error))
-            return Result(Failure.REFUSED if driver.is_refusal(error) else Failure.GARBLED, str(error))
+                return Result(Failure.UNSUPPORTED, str(error), error=error)
+            refused = driver.is_refusal(error)
+            return Result(Failure.REFUSED if refused else Failure.GARBLED, str(error), error=error)
 
     def _trace(
         self,
@@ -166,7 +172,15 @@ class Reader:
         )
 
     def _count(
-        self, known: KnownMeter, request: Request, result: Result, *, at: datetime, repeated: bool, last: bool
+        self,
+        known: KnownMeter,
+        request: Request,
+        result: Result,
+        *,
+        began: datetime,
+        at: datetime,
+        repeated: bool,
+        last: bool,
     ) -> None:
         down = result.failure is Failure.LINK_DOWN
         self._records.statistics.count(
@@ -178,6 +192,7 @@ class Reader:
             failure=result.failure,
             repeated=repeated,
             ended=last or not result.silent,  # only silence is tried again
+            took=at - began,
         )
 
     def note_refusal(self, known: KnownMeter, key: str, *, at: datetime) -> None:

@@ -21,7 +21,15 @@ from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.readings.quantities import quantity
 from wattkeeper.registry.repository import Registry
 
-_COUNTS = ("attempts", "reads", "first_time", "succeeded", "strays", *(failure.value for failure in Failure))
+_COUNTS = (
+    "attempts",
+    "reads",
+    "first_time",
+    "succeeded",
+    "strays",
+    "answer_ms",
+    *(failure.value for failure in Failure),
+)
 _MILLISECOND = timedelta(milliseconds=1)
 _USUAL_SLOT = timedelta(minutes=15)
 _HOUR = timedelta(hours=1)
@@ -289,5 +297,6 @@ def _rate(row: Any, *, link_id: int, meter_id: int | None) -> SuccessRate:
         first_time=counted["first_time"],
         succeeded=counted["succeeded"],
         strays=counted["strays"],
+        answer_ms=counted["answer_ms"],
         failures={failure.value: counted[failure.value] for failure in Failure if counted[failure.value]},
     )

@@ -67,6 +67,8 @@ class LinkStatus:
     since: datetime | None
     error: str | None
     meters: int
+    waiting_commands: int
+    """Commands to be sent or resolved."""
     waiting_live: int
     waiting_due: int
     """Meters whose due read has not been done yet."""
@@ -90,6 +92,8 @@ class SuccessRate:
     succeeded: int
     strays: int
     """Frames heard from another meter, or about something else than what was asked."""
+    answer_ms: int
+    """Milliseconds from request to answer, added up over the reads that succeeded."""
     failures: dict[str, int]
     """Failed reads by reason: `no_reply`, `refused`, `unsupported`, `garbled`, `link_down`."""
 
@@ -97,6 +101,11 @@ class SuccessRate:
     def rate(self) -> float | None:
         """Succeeded reads of all reads, 0 to 1; None when nothing was read."""
         return self.succeeded / self.reads if self.reads else None
+
+    @property
+    def mean_answer(self) -> timedelta | None:
+        """How long an answer took on average, repetitions included; None when nothing succeeded."""
+        return timedelta(milliseconds=self.answer_ms) / self.succeeded if self.succeeded else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +124,8 @@ class CollectorOptions:
     """How often the registry and the plans are looked at for changes."""
     gaps_seconds: float = 300.0
     """How often the store is asked what is missing."""
+    commands_seconds: float = 1.0
+    """How often the ledger is asked for new commands."""
     statistics_seconds: float = 10.0
     """How often success counts are written to the ledger database."""
     clock_hours: float = 24.0

@@ -1,6 +1,6 @@
 """The owner of one link: takes what matters most from its queues, one request at a time.
 
-A person's read goes first, then what is due, then the past. One task per link, none per meter.
+A command goes first, then a person's read, then what is due, then the past. One task per link, none per meter.
 """
 
 import asyncio
@@ -15,6 +15,8 @@ import structlog
 
 from wattkeeper.collection.backfill import Backfill
 from wattkeeper.collection.clock import Clock
+from wattkeeper.collection.commands.desk import CommandDesk
+from wattkeeper.collection.commands.lane import CommandLane
 from wattkeeper.collection.counts import Failure
 from wattkeeper.collection.drivers.base import CLOCK, Request
 from wattkeeper.collection.errors import CollectorStopped, ReadFailed, UnknownMeter
@@ -56,9 +58,11 @@ class LinkWorker:
     records: Records
     zone: ZoneInfo
     """In which plans are aligned to the clock."""
+    desk: CommandDesk
     meters: dict[int, KnownMeter] = field(default_factory=dict)
     plans: dict[int, Plan] = field(default_factory=dict)
     backfill: Backfill = field(init=False)
+    lane: CommandLane = field(init=False)
     _due: DueQueue = field(default_factory=DueQueue)
     _live: deque[LiveRead] = field(default_factory=deque)
     _timetable: list[tuple[datetime, int]] = field(default_factory=list)
@@ -75,6 +79,7 @@ class LinkWorker:
     def __post_init__(self) -> None:
         self._reader = Reader(self.bus, link_id=self.link.link_id, records=self.records)
         self.backfill = Backfill(self._reader, records=self.records)
+        self.lane = CommandLane(self._reader, self.desk, self.wake)
 
     # -- from outside -----------------------------------------------------------------------------------------------
 
@@ -148,7 +153,7 @@ class LinkWorker:
         """Whether nothing can be done before time passes or something new comes."""
         next_instant = self._next_instant()
         due_now = next_instant is not None and next_instant <= self.clock.now()
-        return not (self._working or due_now or self._live)
+        return not (self._working or due_now or self._live or self.lane.is_ready)
 
     @property
     def is_idle(self) -> bool:
@@ -166,6 +171,7 @@ class LinkWorker:
             since=state.since,
             error=state.error,
             meters=len(self.meters),
+            waiting_commands=len(self.lane),
             waiting_live=len(self._live),
             waiting_due=len(self._due),
             backfilling=len(self.backfill),
@@ -192,7 +198,7 @@ class LinkWorker:
         """The piece of work that matters most; False when there is nothing to do now."""
         connected = self.bus.state.connected
         try:
-            if await self._serve_live():
+            if await self._serve_people():
                 return True
             now = self.clock.now()
             self._look_at_the_clock(now)
@@ -228,9 +234,16 @@ class LinkWorker:
 
     def _next_instant(self) -> datetime | None:
         if self._paused_until is not None:
-            return self._paused_until
+            ripe = self.lane.next_ripe
+            return self._paused_until if ripe is None else min(self._paused_until, ripe)
         next_plan = self._timetable[0][0] if self._timetable else None
-        instants = (next_plan, self._due.next_ripe, self.backfill.next_ripe, self._store_until)
+        instants = (
+            next_plan,
+            self._due.next_ripe,
+            self.backfill.next_ripe,
+            self.lane.next_ripe,
+            self._store_until,
+        )
         return min((instant for instant in instants if instant is not None), default=None)
 
     # -- due --------------------------------------------------------------------------------------------------------
@@ -246,7 +259,7 @@ class LinkWorker:
         repeated = read.attempts > 0
         missed = 0
         while waiting and missed < _MOST_MISSED and not self._stopping:
-            await self._serve_live()
+            await self._serve_people()
             request = waiting.popleft()
             more = self._may_retry(known, read)
             result = await self._reader.ask(
@@ -321,6 +334,16 @@ class LinkWorker:
         return self._paused_until
 
     # -- a person waits ---------------------------------------------------------------------------------------------
+
+    async def _serve_people(self) -> bool:
+        """Give the commands that can be given and read for everyone who waits; True when there was somebody."""
+        served = False
+        while not self._stopping and await self.lane.serve(self.meters):
+            served = True
+            await (
+                self._serve_live()
+            )  # a batch of commands takes minutes: who asked for one meter goes in between
+        return await self._serve_live() or served
 
     async def _serve_live(self) -> bool:
         """Read for everyone who waits; True when somebody did."""

@@ -16,6 +16,14 @@ class Right(StrEnum):
     """Areas, metering points and meters, their readings and load curves, and the frames these came in."""
     METERS_READ = "meters.read"
     """Ask a meter now."""
+    COMMANDS_VIEW = "commands.view"
+    """What meters were told, and what became of it."""
+    COMMANDS_ASK = "commands.ask"
+    """Ask for commands to meters, and take them back."""
+    COMMANDS_APPROVE = "commands.approve"
+    """Agree, as the second person, to what another has asked."""
+    COMMANDS_STANDING = "commands.standing"
+    """Ask for standing orders, agree to them, end them."""
     LINKS_VIEW = "links.view"
     """Links, their health, and the frames that pass on them."""
     REGISTRY_EDIT = "registry.edit"
@@ -64,6 +72,10 @@ ROLE_RIGHTS: Final[Mapping[Role, frozenset[Right]]] = {
     Role.OPERATOR: _LOOKING
     | {
         Right.METERS_READ,
+        Right.COMMANDS_VIEW,
+        Right.COMMANDS_ASK,
+        Right.COMMANDS_APPROVE,
+        Right.COMMANDS_STANDING,
         Right.LINKS_VIEW,
         Right.REGISTRY_EDIT,
         Right.ALARMS_HANDLE,
@@ -72,6 +84,7 @@ ROLE_RIGHTS: Final[Mapping[Role, frozenset[Right]]] = {
     },
     Role.CLERK: _LOOKING
     | {
+        Right.COMMANDS_VIEW,
         Right.CUSTOMERS_VIEW,
         Right.CUSTOMERS_EDIT,
         Right.BILLS_VIEW,
@@ -90,6 +103,7 @@ WHOLE: Final = frozenset(
         Right.REGISTRY_EDIT,
         Right.CUSTOMERS_EDIT,  # a new customer and a new account have no point yet, so they lie in no area
         Right.BILLS_RUN,
+        Right.COMMANDS_STANDING,
         Right.TARIFFS_ASSIGN,
         Right.JOBS_VIEW,
         Right.USERS_MANAGE,

@@ -12,6 +12,7 @@ from wattkeeper.registry.scope import EVERYTHING, Scope
 
 if TYPE_CHECKING:
     from wattkeeper.billing.service import BillingService
+    from wattkeeper.collection.commands.service import CommandService
     from wattkeeper.collection.values import LinkStatus, LiveReading, MeterState, Presence, SuccessRate
     from wattkeeper.kernel.database import Database
     from wattkeeper.kernel.hub import Hub
@@ -80,6 +81,7 @@ class Services:
     intervals: "IntervalService"
     security: "SecurityService"
     monitoring: "MonitoringService"
+    commands: "CommandService"
     collector: CollectorLike | None = None
     version: str = "0.1.0"
     language: Literal["zh", "en"] = "zh"

@@ -16,6 +16,8 @@ from starlette.testclient import TestClient
 
 from wattkeeper.billing.service import BillingService
 from wattkeeper.billing.values import PaymentMethod
+from wattkeeper.collection.commands.service import CommandService
+from wattkeeper.collection.drivers import check_command
 from wattkeeper.collection.errors import ReadFailed
 from wattkeeper.collection.values import LinkStatus, LiveReading, MeterState, Presence, SuccessRate
 from wattkeeper.kernel.database import Database
@@ -169,7 +171,7 @@ class StandInCollector:
     def _rate(link_id: int, meter_id: int | None, reads: int, succeeded: int) -> SuccessRate:
         return SuccessRate(
             link_id=link_id, meter_id=meter_id, attempts=reads + 40, reads=reads, first_time=succeeded - 10 if succeeded else 0,
-            succeeded=succeeded, strays=1, failures={"no_reply": reads - succeeded, "refused": 0, "garbled": 0, "link": 0},
+            succeeded=succeeded, strays=1, answer_ms=85 * succeeded, failures={"no_reply": reads - succeeded, "refused": 0, "garbled": 0, "link": 0},
         )  # fmt: skip
 
     def _state(self, meter_id: int) -> MeterState:
@@ -208,12 +210,13 @@ class Town:
         self._measure()
         self.collector = StandInCollector(self, self.hub)
         self.monitoring = MonitoringService(self.database, self.hub, collector=self.collector)
+        self.commands = CommandService(self.database, self.hub, check=check_command)
 
     def services(self, *, collecting: bool = True) -> Services:
         """What the web room gets."""
         return Services(
             database=self.database, store=self.store, hub=self.hub, billing=self.billing, intervals=self.intervals,
-            security=self.security, monitoring=self.monitoring,
+            security=self.security, monitoring=self.monitoring, commands=self.commands,
             collector=self.collector if collecting else None, clock=lambda: self.now,
             trusted_hosts=("localhost", "127.0.0.1", "[::1]", "testserver"),
         )  # fmt: skip
@@ -425,7 +428,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     with ReadingsStore.open(tmp_path / "readings") as store:
         hub = Hub()
         services = Services(
-            database=database, store=store, hub=hub, monitoring=MonitoringService(database, hub), billing=BillingService(database, store),
+            database=database, store=store, hub=hub, monitoring=MonitoringService(database, hub), commands=CommandService(database, hub, check=check_command), billing=BillingService(database, store),
             intervals=IntervalService(database, store), security=SecurityService(database), trusted_hosts=("testserver",), clock=lambda: NOW,
         )  # fmt: skip
         with database.write() as session:

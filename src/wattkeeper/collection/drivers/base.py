@@ -1,10 +1,14 @@
 """What the engine asks of a driver: which requests bring these quantities, and what the answers mean."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
+
+from wattkeeper.collection.commands.kinds import CommandKind
+from wattkeeper.collection.commands.values import ControlState
 
 CLOCK = "clock"
 """The catalogue's quantity of a meter's own clock, in seconds since 1970 UTC."""
@@ -63,6 +67,11 @@ class Driver(Protocol):
         ...
 
     @property
+    def commander(self) -> "Commander | None":
+        """How its meters take commands; None: they take none."""
+        ...
+
+    @property
     def profile_key(self) -> str:
         """`Request.key` of the request for the newest record: a meter that refuses it has no load record."""
         ...
@@ -99,4 +108,62 @@ class Driver(Protocol):
 
     def is_unsupported(self, error: Exception) -> bool:
         """Whether it says that it does not have what was asked, and will not have it tomorrow."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MeterSecret:
+    """What a meter wants to hear before it obeys (DL/T 645-2007 §7.3: PA, P0..P2 and the operator code C0..C3)."""
+
+    password: str
+    """Level and password as printed, 8 digits such as `02123456`."""
+    operator: str = "00000000"
+
+
+class Telling(Request, Protocol):
+    """A request whose answer tells whether a meter is in the state that a command is to bring about."""
+
+    def shows(self, at: datetime) -> bool | None:
+        """Whether it is so, once answered at `at`; None: the answer does not tell."""
+        ...
+
+    @property
+    def control(self) -> ControlState | None:
+        """What the answer says of the relay and standing instructions; None when it is about something else."""
+        ...
+
+
+class Commander(Protocol):
+    """What the driver of a protocol whose meters take commands has besides."""
+
+    def check(self, kind: CommandKind, argument: Mapping[str, Any] | None) -> None:
+        """Raise BadCommand when meters of this protocol take no such command, or its argument cannot be written."""
+        ...
+
+    def give(
+        self,
+        address: str,
+        kind: CommandKind,
+        argument: Mapping[str, Any] | None,
+        *,
+        secret: MeterSecret,
+        now: datetime,
+        expires_at: datetime,
+        zone: ZoneInfo,
+    ) -> list[Request]:
+        """The requests that give a command, in order. `expires_at` (aware UTC) is by the meter's own clock."""
+        ...
+
+    def tell(
+        self, address: str, kind: CommandKind, argument: Mapping[str, Any] | None, *, zone: ZoneInfo
+    ) -> Telling:
+        """The request whose answer tells whether the command has been carried out."""
+        ...
+
+    def control(self, address: str, *, zone: ZoneInfo) -> Telling:
+        """The request for the state of the relay and standing instructions."""
+        ...
+
+    def wants_authentication(self, error: Exception) -> bool:
+        """Whether this error says that the meter takes commands only in ciphered form."""
         ...

@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from wattkeeper.collection.civil import resolve, resolve_sequence, stamp_to_ask
-from wattkeeper.collection.drivers.base import CLOCK, Measured, Request
+from wattkeeper.collection.drivers.base import CLOCK, Commander, Measured, Request
 from wattkeeper.protocols.dlt645.errors import BodyError, Dlt645Error, MeterRefused
 from wattkeeper.protocols.dlt645.master import LoadRecordExchange, ReadExchange
 from wattkeeper.protocols.dlt645.planning import plan_reads
@@ -281,6 +281,9 @@ class Dlt645Driver:
     protocol: str = PROTOCOL
     errors: type[Exception] = Dlt645Error
     profile_key: str = PROFILE_CLASS + LATEST
+
+    def __init__(self, commander: Commander | None = None) -> None:
+        self.commander = commander
 
     def supports(self, quantity: str) -> bool:
         """Whether the standard has an identifier for this quantity."""

@@ -21,6 +21,10 @@ _GROUPS: Final[tuple[tuple[str, tuple[tuple[Right, str], ...]], ...]] = (
         (
             (Right.METERS_VIEW, N_("See meters, their readings, load curves and frames")),
             (Right.METERS_READ, N_("Read a meter now")),
+            (Right.COMMANDS_VIEW, N_("See commands to meters and what became of them")),
+            (Right.COMMANDS_ASK, N_("Ask for commands to meters")),
+            (Right.COMMANDS_APPROVE, N_("Agree to a trip that somebody else asked for")),
+            (Right.COMMANDS_STANDING, N_("Ask for, agree to and end standing orders")),
             (Right.LINKS_VIEW, N_("See links, their health and the frames on them")),
             (Right.REGISTRY_EDIT, N_("Import and change sites, areas, links, meters and points")),
         ),

@@ -1,0 +1,28 @@
+"""A command's steps are append-only, and the database itself sees to it: triggers for SQLite and PostgreSQL.
+
+`Base.metadata.create_all` makes them with the tables; a migration copies `guard_statements(dialect_name)`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, MetaData, Table, event
+
+from wattkeeper.kernel.append_only import append_only_statements
+from wattkeeper.kernel.database import Base
+
+APPEND_ONLY = ("command_step",)
+
+
+def guard_statements(dialect_name: str) -> list[str]:
+    """The statements that create every trigger, for "sqlite" or "postgresql"."""
+    return append_only_statements(dialect_name, APPEND_ONLY, function="command_append_only")
+
+
+@event.listens_for(Base.metadata, "after_create")
+def _create_guards(
+    _target: MetaData, connection: Connection, *, tables: Sequence[Table], **_options: Any
+) -> None:
+    if any(table.name in APPEND_ONLY for table in tables):
+        for statement in guard_statements(connection.dialect.name):
+            connection.exec_driver_sql(statement)
