@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from wattkeeper.collection.commands import schema  # noqa: F401 - its triggers are created with these tables
 from wattkeeper.collection.commands.kinds import CommandKind, CommandState, Outcome
 from wattkeeper.kernel.columns import Json
 from wattkeeper.kernel.database import Base
