@@ -1,5 +1,7 @@
 """Numbers as a meter sends them: packed BCD, low byte first, written apart from the codec under test."""
 
+from datetime import datetime
+
 import numpy as np
 import numpy.typing as npt
 
@@ -33,3 +35,13 @@ def bcd_columns(values: npt.NDArray[np.int64], size: int, *, signed: bool = Fals
     if signed:
         columns[values < 0, -1] |= SIGN
     return columns
+
+
+def low_first(digits: str) -> bytes:
+    """Digits written highest first, low byte first."""
+    return bytes.fromhex(digits)[::-1]
+
+
+def minutes(at: datetime) -> bytes:
+    """The mm hh DD MM YY of a time."""
+    return low_first(f"{at:%y%m%d%H%M}")

@@ -13,6 +13,7 @@ PREAMBLE = 4
 """FEH before a reply, as most meters send them."""
 _IDLE = 0xFF
 _CHECKSUM = -2
+_READDRESSING = (0x14, 0x15)  # a write may change an address
 
 
 class VirtualBus:
@@ -30,20 +31,33 @@ class VirtualBus:
         self.echo = echo
         self._sides = [(meter, MeterSide(meter)) for meter in self.meters]
         self._by_address: dict[str, list[tuple[VirtualMeter, MeterSide]]] = {}
-        for meter, side in self._sides:
-            self._by_address.setdefault(meter.address, []).append((meter, side))
+        self._index()
         self._dice = random.Random(seed)  # noqa: S311 -- faults have to repeat, not to be secret
 
-    def answers(self, request: Frame) -> list[Emission]:
-        """What is heard after a request; nothing when nobody is meant, or whoever is meant is dead."""
+    def _index(self) -> None:
+        self._by_address.clear()
+        for meter, side in self._sides:
+            self._by_address.setdefault(meter.address, []).append((meter, side))
+
+    def answers(self, request: Frame, *, baud: int | None = None) -> list[Emission]:
+        """What is heard after a request; nothing when nobody is meant, or whoever is meant is dead.
+
+        ``baud`` is the line's speed, where it has one: a meter told to use another one (17H) hears nothing. [bit/s]
+        """
         everyone = request.address == BROADCAST or "A" in request.address
         asked = self._sides if everyone else self._by_address.get(request.address, [])
         replies = []
         for meter, side in asked:
-            if meter.is_present and not meter.is_silent:
+            if (
+                meter.is_present
+                and not meter.is_silent
+                and meter.orders.baud in (None, baud or meter.orders.baud)
+            ):
                 reply = side.answer(request)
                 if reply is not None:
                     replies.append((meter, reply.encode(PREAMBLE)))
+        if request.function in _READDRESSING:
+            self._index()
         if not replies:
             return []
         if len(replies) > 1:

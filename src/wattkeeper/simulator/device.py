@@ -6,27 +6,27 @@ from datetime import datetime
 
 import numpy as np
 
-from wattkeeper.simulator.bcd import bcd
+from wattkeeper.simulator.bcd import bcd, minutes
 from wattkeeper.simulator.clock import Clock, civil_seconds, civil_time
 from wattkeeper.simulator.electrics import Electrics, Snapshot
 from wattkeeper.simulator.faults import Faults
+from wattkeeper.simulator.freezes import FreezeMemory
 from wattkeeper.simulator.loads import SLOT, Floats, Integers, Load
 from wattkeeper.simulator.memory import LoadMemory
 from wattkeeper.simulator.meter_clock import MeterClock
+from wattkeeper.simulator.orders import Orders
+from wattkeeper.simulator.past import Past
 from wattkeeper.simulator.registers import TARIFFS, Register, tariff_of
-from wattkeeper.simulator.spec import MeterSpec, minutes, parameters
+from wattkeeper.simulator.spec import MeterSpec, parameters
 
-_NOT_AUTHORISED = 0x04  # ERR bit: wrong password, or the programming key is not pressed
 _SETTLEMENTS = 12
-_DAILY_FREEZES = 62
 _ALL = "FF"
 _ENERGY_OF = {"01": "import", "02": "export", "03": "reactive_1", "04": "reactive_2"} | {
     f"{4 + quadrant:02X}": f"q{quadrant}" for quadrant in range(1, 5)
 }
 _DEMAND_OF = {"01": "import", "02": "export"}
-_FREEZE_DEMANDS = {"09": "import", "0A": "export"}
-_FREEZE_ITEMS = ("01", "02", "03", "04", "05", "06", "07", "08", "09", "0A", "10")
-_DAY = 86_400
+_QUADRANTS = ("q1", "q2", "q3", "q4")
+_WORD_3, _WORDS = "000503", "0005FF"
 
 
 @dataclass(slots=True, eq=False)
@@ -54,6 +54,9 @@ class VirtualMeter:
     _electrics: Electrics = field(init=False)
     _meter_clock: MeterClock = field(init=False)
     _memory: LoadMemory = field(init=False)
+    _past: Past = field(init=False, default_factory=Past)
+    _freezes: FreezeMemory = field(init=False)
+    orders: Orders = field(init=False)
     _measured: tuple[float, Snapshot] | None = field(init=False, default=None)
     _families: dict[str, Callable[[str, bytes], bytes | Sequence[bytes] | None]] = field(init=False)
 
@@ -67,6 +70,7 @@ class VirtualMeter:
             phases=spec.phases,
             phase=phase,
             supply=spec.supply_voltage,
+            past=self._past,
         )
         energies = {
             "import": self.load.taken,
@@ -83,6 +87,7 @@ class VirtualMeter:
                 first=spec.first_register * 100 if name == "import" else 0,
                 modulus=spec.register_modulus * 100,
                 phase=phase,
+                past=self._past,
             )
             for name, energy in energies.items()
         }
@@ -104,21 +109,40 @@ class VirtualMeter:
             installed=civil_seconds(spec.installed),
             phases=spec.phases,
         )
+        self._freezes = FreezeMemory(
+            registers=self._registers,
+            clock=self._meter_clock,
+            demands=lambda name, start, end: self._largest(name, range(TARIFFS + 1), start, end),
+            powers=self._powers,
+        )
+        self.orders = Orders(
+            spec,
+            now=self._now,
+            memory=self,
+            clock=self._meter_clock,
+            past=self._past,
+            freezes=self._freezes,
+        )
         self._families = {
             "00": lambda di, _: self._energy(di),
             "01": lambda di, _: self._demand(di),
             "02": lambda di, _: self._variable(di),
-            "04": lambda di, _: parameters(self.spec, self.local_time()).get(di[2:]),
-            "05": lambda di, _: self._freeze(di),
-            "06": lambda di, tail: self._memory.read(di, tail, now=self._now()),
+            "03": lambda di, _: self.orders.journal.read(di),
+            "04": lambda di, _: self._parameter(di[2:]),
+            "05": lambda di, _: self._freezes.read(
+                di, shown=self._meter_clock.label(self._now()), oldest=self._oldest
+            ),
+            "06": lambda di, tail: self._memory.read(di, tail, now=self._now(), oldest=self._past.cleared_at),
+            "1D": lambda di, _: self.orders.journal.read(di),
+            "1E": lambda di, _: self.orders.journal.read(di),
         }
 
     # -- what MeterSide asks
 
     @property
     def address(self) -> str:
-        """The 12 digits of its address."""
-        return self.spec.address
+        """The 12 digits of its address, which a command may change."""
+        return self.orders.address
 
     def read(self, di: str, tail: bytes) -> bytes | Sequence[bytes] | None:
         """The data of an identifier in wire order; None when the meter knows no such thing."""
@@ -130,9 +154,20 @@ class VirtualMeter:
         self._meter_clock.follow_broadcast(civil_seconds(at), self._now())
 
     def execute(self, function: int, body: bytes) -> bytes | int:
-        """Writing and control need the programming key, which nobody presses in a simulation."""
-        del function, body
-        return _NOT_AUTHORISED
+        """Any other command: the data of the reply, or the ERR bits of a refusal."""
+        return self.orders.execute(function, body)
+
+    # -- what its orders ask
+
+    def energies(self) -> bytes:
+        """Forward, reverse and QI to QIV totals now."""
+        now = self._now()
+        return b"".join(bcd(self._registers[name].at(now), 4) for name in ("import", "export", *_QUADRANTS))
+
+    def demands(self) -> bytes:
+        """The largest forward and reverse demand of this period."""
+        start, now = self._settlement(1), self._now()
+        return b"".join(self._largest(name, (0,), start, now) for name in ("import", "export"))
 
     # -- what tests and worlds ask
 
@@ -158,6 +193,15 @@ class VirtualMeter:
     def register(self, at: datetime, name: str = "import") -> int:
         """What a counter shows at a moment (aware UTC), in 0.01 kWh."""
         return self._registers[name].at(at.timestamp() + self.spec.utc_offset.total_seconds())
+
+    def press_key(self) -> None:
+        """Somebody stands before it and presses its key: a relay that may be closed closes."""
+        self.orders.relay.press_key()
+
+    @property
+    def is_tripped(self) -> bool:
+        """Whether its relay is open."""
+        return self.orders.relay.is_open
 
     def local_time(self) -> datetime:
         """What its clock shows now."""
@@ -219,7 +263,8 @@ class VirtualMeter:
         return self._largest(name, chosen, self._settlement(number + 1), end)
 
     def _largest(self, name: str, tariffs: Sequence[int], start: float, end: float) -> bytes:
-        slots: Integers = np.arange(int(start // SLOT), int(end // SLOT), dtype=np.int64)
+        start = max(start, self._past.demands_cleared_at) if end >= self._past.demands_cleared_at else start
+        slots: Integers = np.arange(int(-(-start // SLOT)), int(end // SLOT), dtype=np.int64)
         means = self._registers[name].mean_power(slots)
         found = b""
         for tariff in tariffs:
@@ -289,33 +334,21 @@ class VirtualMeter:
             self._measured = (second, self._electrics.measure(np.array([second])))
         return self._measured[1]
 
-    def _freeze(self, di: str) -> bytes | None:
-        """Family 05, daily freezes (0506): registers at midnight by the meter's clock, 01 the last."""
-        number = int(di[6:], 16)
-        if di[2:4] != "06" or not 1 <= number <= _DAILY_FREEZES:
-            return None
-        label = (self._meter_clock.label(self._now()) // _DAY - (number - 1)) * _DAY
-        if label < civil_seconds(self.spec.installed):
-            return None
-        if di[4:6] == _ALL:
-            items = [self._freeze_item(item, label) for item in _FREEZE_ITEMS]
-            return minutes(civil_time(label)) + b"".join(b"\xaa" + item for item in items if item is not None)
-        return self._freeze_item(di[4:6], label)
+    def _parameter(self, name: str) -> bytes | None:
+        """Family 04: as written, as its state is, or as it left its maker."""
+        orders = self.orders
+        known = parameters(self.spec, self.local_time())
+        changed = {_WORD_3: orders.word_3, _WORDS: bytes(4) + orders.word_3 + bytes(8)}
+        if orders.address != self.spec.address:
+            changed["000401"] = bytes.fromhex(orders.address)[::-1]
+        return (known | orders.written | changed).get(name)
 
-    def _freeze_item(self, item: str, label: float) -> bytes | None:
-        moment = self._moment_of(label)
-        if item == "00":
-            return minutes(civil_time(label))
-        if item in _ENERGY_OF:
-            rates = self._registers[_ENERGY_OF[item]].rates_at(moment)
-            return b"".join(bcd(value, 4) for value in rates)
-        if item in _FREEZE_DEMANDS:
-            start = civil_time(label - 1).replace(day=1, hour=0, minute=0, second=0)
-            since = self._moment_of(civil_seconds(start))
-            return self._largest(_FREEZE_DEMANDS[item], range(TARIFFS + 1), since, moment)
-        return self._frozen_powers(moment) if item == "10" else None
+    @property
+    def _oldest(self) -> float:
+        """Where its memory begins, by its clock."""
+        return max(civil_seconds(self.spec.installed), self._meter_clock.label(self._past.cleared_at))
 
-    def _frozen_powers(self, moment: float) -> bytes:
+    def _powers(self, moment: float) -> bytes:
         """P total, A, B, C and Q total, A, B, C."""
         measured = self._electrics.measure(np.array([moment]))
         blocks = [

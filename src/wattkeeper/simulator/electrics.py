@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wattkeeper.simulator.loads import SLOT, Floats, Integers, Load, noise
+from wattkeeper.simulator.past import Past
 from wattkeeper.simulator.registers import ripple
 
 NOMINAL_V = 220.0
@@ -48,12 +49,22 @@ class Electrics:
         phases: 1 or 3.
         phase: of the power's ripple within a quarter hour, the same as the registers'. [rad]
         supply: the voltage around which the supply wanders. [V]
+        past: when its relay was open, and nothing flowed.
 
     """
 
     def __init__(
-        self, load: Load, *, kind: str, seed: int, phases: int, phase: float, supply: float = NOMINAL_V
+        self,
+        load: Load,
+        *,
+        kind: str,
+        seed: int,
+        phases: int,
+        phase: float,
+        supply: float = NOMINAL_V,
+        past: Past | None = None,
     ) -> None:
+        self._past = past or Past()
         self._load = load
         self._usual_factor = _POWER_FACTOR.get(kind, 0.95)
         self._seed = seed
@@ -70,6 +81,8 @@ class Electrics:
         slots = np.floor(moments / SLOT).astype(np.int64)
         swing = ripple(moments / SLOT - slots, self._ripple_phase)
         total_kw = (self._load.taken(slots) - self._load.given(slots)) * swing * 4e-6
+        if self._past.outages:
+            total_kw = np.where(self._past.without_power(moments), 0.0, total_kw)
         active = np.outer(total_kw, np.array(_SHARES[self._phases]))
         reactive = np.abs(active) * self._tangent(slots)[:, None]
         apparent = np.hypot(active, reactive)

@@ -59,27 +59,27 @@ class LoadMemory:
             6: self._demands,
         }
 
-    def read(self, di: str, tail: bytes, *, now: float) -> Sequence[bytes] | None:
+    def read(self, di: str, tail: bytes, *, now: float, oldest: float = -np.inf) -> Sequence[bytes] | None:
         """The reply to 06cc0000 (earliest), 06cc0001 (from a time on), 06cc0002 (latest), cut into frames.
 
-        None when there is no such identifier or the request is not one; no match is one empty piece.
+        ``oldest`` is when the meter was cleared. None when there is no such identifier or the request is not one; no match is one empty piece.
         """
         number = int(di[2:4], 16)
         if number > max(ALL_CLASSES) or di[4:6] != "00" or di[6:] not in {"00", "01", "02"}:
             return None
         if len(tail) != (_N_AND_TIME if di[6:] == "01" else _N_ONLY) or not tail[:1].hex().isdecimal():
             return None
-        labels = self._labels(di[6:], tail, now)
+        labels = self._labels(di[6:], tail, now, max(self._installed, oldest))
         if len(labels) == 0:
             return [b""]
         return _in_frames(self._blocks(labels, ALL_CLASSES if number == 0 else (number,)))
 
-    def _labels(self, way: str, tail: bytes, now: float) -> Floats:
+    def _labels(self, way: str, tail: bytes, now: float, oldest: float) -> Floats:
         """The quarter hours asked for, of those there are, oldest first."""
         count = int(tail[:1].hex())
         shown = self._clock.label(now)
         last = int(shown // SLOT)
-        first = int(-(-max(shown - self._depth, self._clock.label(self._installed)) // SLOT))
+        first = int(-(-max(shown - self._depth, self._clock.label(oldest)) // SLOT))
         match way:
             case "00":
                 begin = first

@@ -36,5 +36,9 @@ class MeterClock:
         before = self.label(moment)
         if abs(shown - before) >= _BROADCAST_REACH or before // _DAY == self.label(self._set_at) // _DAY:
             return False
-        self._was, self.offset, self._set_at = self.offset, shown - moment, moment
+        self.set(shown, moment)
         return True
+
+    def set(self, shown: float, moment: float) -> None:
+        """Show this time from a moment on; what was recorded before keeps its labels."""
+        self._was, self.offset, self._set_at = self.offset, shown - moment, moment

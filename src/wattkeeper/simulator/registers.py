@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wattkeeper.simulator.loads import SLOT, SLOTS_PER_DAY, Floats, Integers
+from wattkeeper.simulator.past import Past
 
 UNIT = 10_000
 """One step of a register, 0.01 kWh. [mWh]"""
@@ -50,6 +51,7 @@ class Register:
         first: what the counter showed then, total. [0.01 kWh]
         modulus: where it turns over to 0. [0.01 kWh]
         phase: of the ripple, so that no two meters pulse together. [rad]
+        past: when it did not count, and when it was cleared.
 
     """
 
@@ -62,8 +64,10 @@ class Register:
         first: int = 0,
         modulus: int = 100_000_000,
         phase: float = 0.0,
+        past: Past | None = None,
     ) -> None:
         self._energy = energy
+        self._past = past or Past()
         self._first_slot = first_slot
         self._passed = passed
         # What an old meter brought along was counted somehow; an even split is as good as any.
@@ -77,6 +81,8 @@ class Register:
 
     def at(self, moment: float) -> int:
         """The total, in 0.01 kWh."""
+        if not self._past.is_plain:
+            return int(self.at_many(np.array([moment]))[0])
         flowed = self._flowed_at(moment)
         return (int(self._first[0]) + flowed // UNIT) % self._modulus
 
@@ -86,10 +92,43 @@ class Register:
 
     def at_many(self, moments: Floats) -> Integers:
         """The total at many moments, in 0.01 kWh."""
-        return (int(self._first[0]) + self._flowed_at_many(moments) // UNIT) % self._modulus
+        return self._shown(moments, self._total_steps, self._first[0])
 
     def rates_at_many(self, moments: Floats) -> Integers:
         """Total and tariffs at many moments, one row each, in 0.01 kWh."""
+        return self._shown(moments, self._rate_steps, self._first)
+
+    def mean_power(self, slots: Integers) -> Integers:
+        """Mean power in slots, 0 before the meter was there, in 0.0001 kW."""
+        index = slots - self._first_slot
+        self._reach(int(index.max(initial=0)) + 1)
+        known = np.where(index >= 0, self._used[np.clip(index, 0, None)], 0)
+        begin, end = slots * SLOT, (slots + 1) * SLOT
+        for began, ended in self._past.outages:
+            known -= self._flowed_at_many(np.clip(end, began, ended))
+            known += self._flowed_at_many(np.clip(begin, began, ended))
+        return np.where(begin < self._past.cleared_at, 0, known * 4 // 100)
+
+    def _shown(self, moments: Floats, steps: Callable[[Floats], Integers], first: Integers) -> Integers:
+        past = self._past
+        counted = self._counted(moments, steps)
+        if past.cleared_at == -np.inf:
+            return (counted + first) % self._modulus
+        since = counted - self._counted(np.array([past.cleared_at]), steps)
+        before = (moments < past.cleared_at).reshape(-1, *[1] * (counted.ndim - 1))
+        return np.where(before, 0, since) % self._modulus
+
+    def _counted(self, moments: Floats, steps: Callable[[Floats], Integers]) -> Integers:
+        """Steps counted by a moment, without those that would have been while the relay was open."""
+        counted = steps(moments)
+        for began, ended in self._past.outages:
+            counted = counted - steps(np.minimum(moments, ended)) + steps(np.minimum(moments, began))
+        return counted
+
+    def _total_steps(self, moments: Floats) -> Integers:
+        return self._flowed_at_many(moments) // UNIT
+
+    def _rate_steps(self, moments: Floats) -> Integers:
         slot = self._slot(moments)
         counted = self._flowed_at_many(moments) // UNIT
         before = np.maximum(self._flowed[slot], 0) // UNIT
@@ -97,15 +136,7 @@ class Register:
         rates[:, 0] = counted
         rates[:, 1:] = self._by_tariff()[slot]
         rates[np.arange(len(moments)), tariff_of(slot + self._first_slot)] += counted - before
-        shown: Integers = (rates + self._first) % self._modulus
-        return shown
-
-    def mean_power(self, slots: Integers) -> Integers:
-        """Mean power in slots, 0 before the meter was there, in 0.0001 kW."""
-        index = slots - self._first_slot
-        self._reach(int(index.max(initial=0)) + 1)
-        known = np.where(index >= 0, self._used[np.clip(index, 0, None)], 0)
-        return known * 4 // 100
+        return rates
 
     def _flowed_at(self, moment: float) -> int:
         position = moment / SLOT - self._first_slot

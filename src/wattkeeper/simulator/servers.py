@@ -32,6 +32,7 @@ class Line:
     def __init__(self, bus: VirtualBus, write: Callable[[bytes], None], *, baud: int | None = None) -> None:
         self._bus = bus
         self._write = write
+        self._baud = baud
         self._byte_time = 0.0 if baud is None else BITS_PER_BYTE / baud
         self._loop = asyncio.get_running_loop()
         self._reader = FrameReader()
@@ -56,7 +57,7 @@ class Line:
             self._write(chunk)
         for event in self._reader.feed(chunk):
             if isinstance(event, Frame) and not event.from_meter:
-                for emission in self._bus.answers(event):
+                for emission in self._bus.answers(event, baud=self._baud):
                     self._emit(emission.octets, emission.after, at)
 
     def _emit(self, octets: bytes, after: float, heard_at: float) -> None:

@@ -1,11 +1,16 @@
 """What one virtual meter is, and what is printed on its front."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
-from wattkeeper.simulator.bcd import bcd
+from wattkeeper.simulator.bcd import bcd, low_first
 from wattkeeper.simulator.electrics import NOMINAL_V
 from wattkeeper.simulator.registers import TARIFFS
+
+PASSWORDS: Mapping[int, str] = MappingProxyType({2: "123456", 4: "123456"})
+"""Of a meter as it leaves its maker: levels 02 (clear, switch) and 04 (write)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,8 @@ class MeterSpec:
         ct_ratio: of the current transformers before it; told under 04000306.
         supply_voltage: what its place is supplied with on average. [V]
         seed: makes it differ from others.
+        passwords: what opens which level, P2 P1 P0 as people write them.
+        guarded: whether its programming key must be pressed before it obeys, as on meters without a security module.
 
     """
 
@@ -40,6 +47,8 @@ class MeterSpec:
     ct_ratio: int = 1
     supply_voltage: float = NOMINAL_V
     seed: int = 1
+    passwords: Mapping[int, str] = field(default_factory=lambda: PASSWORDS)
+    guarded: bool = False
 
 
 def parameters(spec: MeterSpec, shown: datetime) -> dict[str, bytes]:
@@ -70,16 +79,6 @@ def parameters(spec: MeterSpec, shown: datetime) -> dict[str, bytes]:
         "0005FF": bytes(14),
         "000B01": low_first("0100"),  # settlement on the 1st at 00 h
     }
-
-
-def low_first(digits: str) -> bytes:
-    """Digits written highest first, low byte first."""
-    return bytes.fromhex(digits)[::-1]
-
-
-def minutes(at: datetime) -> bytes:
-    """The mm hh DD MM YY of a time."""
-    return low_first(f"{at:%y%m%d%H%M}")
 
 
 def _text(text: str, size: int) -> bytes:

@@ -190,5 +190,5 @@ def test_the_register_follows_the_worlds_time(meter, clock):
     assert device.register(datetime(2026, 3, 4, 4, 0, tzinfo=UTC)) == 600_000
 
 
-def test_control_is_refused_without_the_programming_key(meter):
+def test_a_command_without_a_password_is_refused(meter):
     assert meter().execute(0x14, b"") == 0x04

@@ -16,6 +16,19 @@ parity, 1 stop bit, or a TCP socket):
 00010000 0.26 kWh
 """
 
+from wattkeeper.protocols.dlt645.commands import (
+    BroadcastFreeze,
+    ChangeBaudExchange,
+    ChangePasswordExchange,
+    ClearDemandExchange,
+    ClearEventsExchange,
+    ClearMeterExchange,
+    CommandExchange,
+    FreezeExchange,
+    RelayExchange,
+    WriteAddressExchange,
+    WriteExchange,
+)
 from wattkeeper.protocols.dlt645.errors import (
     BodyError,
     Dlt645Error,
@@ -38,20 +51,32 @@ from wattkeeper.protocols.dlt645.master import (
 )
 from wattkeeper.protocols.dlt645.meter import MeterDevice, MeterSide
 from wattkeeper.protocols.dlt645.planning import plan_reads
+from wattkeeper.protocols.dlt645.requests import Access
+from wattkeeper.protocols.dlt645.status import ControlWord
 from wattkeeper.protocols.dlt645.values import Value, decode_body, encode_body, encode_value
 
 __all__ = [
     "BROADCAST",
     "WILDCARD",
+    "Access",
     "BodyError",
+    "BroadcastFreeze",
     "BroadcastTime",
     "BrokenFrame",
+    "ChangeBaudExchange",
+    "ChangePasswordExchange",
+    "ClearDemandExchange",
+    "ClearEventsExchange",
+    "ClearMeterExchange",
+    "CommandExchange",
+    "ControlWord",
     "Dlt645Error",
     "ErrorReason",
     "Exchange",
     "Frame",
     "FrameError",
     "FrameReader",
+    "FreezeExchange",
     "Identifier",
     "LoadRecord",
     "LoadRecordExchange",
@@ -60,9 +85,12 @@ __all__ = [
     "MeterSide",
     "ReadAddressExchange",
     "ReadExchange",
+    "RelayExchange",
     "RequestError",
     "UnexpectedReply",
     "Value",
+    "WriteAddressExchange",
+    "WriteExchange",
     "WrongAddress",
     "decode_body",
     "decode_load_records",

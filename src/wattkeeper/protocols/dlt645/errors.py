@@ -117,11 +117,16 @@ class UnexpectedReply(Dlt645Error):
 class MeterRefused(Dlt645Error):
     """The meter answered with an error reply. Repeating the same request will not help."""
 
-    def __init__(self, *, address: str, identifier: str, bits: int, edition: int = 2007) -> None:
+    def __init__(
+        self, *, address: str, identifier: str, bits: int, edition: int = 2007, what: str = ""
+    ) -> None:
+        """`what`: the command in words, where the request was none for an identifier."""
         self.address = address
         self.identifier = identifier
         self.bits = bits
         self.reasons = error_reasons(bits, edition=edition)
         said = "; ".join(reason.en for reason in self.reasons) or "no reason given"
-        what = f" {identifier}" if identifier else ""
-        super().__init__(f"Meter {address} refused{what}: {said} (ERR {bits:02X}H).")
+        self.zh = "; ".join(reason.zh for reason in self.reasons) or "未说明原因"
+        """The reasons in Chinese, as in `reasons`."""
+        refused = f" {what or identifier}" if what or identifier else ""
+        super().__init__(f"Meter {address} refused{refused}: {said} (ERR {bits:02X}H).")

@@ -18,7 +18,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from wattkeeper.protocols.dlt645 import requests
-from wattkeeper.protocols.dlt645.errors import MeterRefused, UnexpectedReply, WrongAddress
+from wattkeeper.protocols.dlt645.errors import Dlt645Error, MeterRefused, UnexpectedReply, WrongAddress
 from wattkeeper.protocols.dlt645.frames import (
     BROADCAST,
     WILDCARD,
@@ -97,8 +97,12 @@ class Exchange:
             if len(frame.body) != 1:
                 return self._stray(frame, f"an error reply has 1 data byte, not {len(frame.body)}")
             self.request = None
-            raise MeterRefused(address=frame.address, identifier=self._identifier, bits=frame.body[0])
+            raise self._refusal(frame)
         return self._answer(frame)
+
+    def _refusal(self, frame: Frame) -> Dlt645Error:
+        """What an error reply with one data byte says."""
+        return MeterRefused(address=frame.address, identifier=self._identifier, bits=frame.body[0])
 
     @property
     def _identifier(self) -> str:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from wattkeeper.protocols.dlt645.errors import RequestError
-from wattkeeper.protocols.dlt645.frames import BROADCAST, WILDCARD, Frame, check_address
+from wattkeeper.protocols.dlt645.frames import BROADCAST, MAX_BODY, WILDCARD, Frame, check_address
 
 __all__ = [
     "BAUD_WORDS",
+    "RELAY_ACTIONS",
+    "SECURE_LEVEL",
     "Access",
     "broadcast_time",
     "change_baud",
@@ -25,6 +27,7 @@ __all__ = [
     "read_address",
     "read_next",
     "relay",
+    "relay_ciphered",
     "write",
     "write_address",
 ]
@@ -40,9 +43,13 @@ RELAY_ACTIONS = {
     "keep_power": 0x3A,
     "keep_power_off": 0x3B,
 }
+"""N1 of 1CH by name (State Grid supplement)."""
+SECURE_LEVEL = 0x98
+"""Password level PA of a body that is cipher text and MAC instead of a password and plain data."""
 _IDENTIFIER = re.compile(r"[0-9A-Fa-f]{8}")
 _MAX_RECORDS = 99  # N is one BCD byte
 _MAX_SEQ = 255
+_LONGEST_WRITE = 50  # DATA bytes of a write, §5.2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +57,13 @@ class Access:
     """Who asks: password level PA, password P2P1P0 and operator code C3..C0, as people write them."""
 
     level: int
-    password: str
+    """0 to 9, 0 the highest; 02 clears, trips and closes, 04 writes (§7.3)."""
+    password: str = field(repr=False)
     operator: str = "00000000"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.level <= 9:  # noqa: PLR2004 - one digit
+            raise RequestError(f"A password level is 0 to 9, not {self.level}.")
 
     @property
     def password_bytes(self) -> bytes:
@@ -105,8 +117,10 @@ def broadcast_time(local: datetime) -> Frame:
 
 
 def write(address: str, di: str, payload: bytes, *, access: Access) -> Frame:
-    """14H: write `payload` (wire order, without 33H)."""
-    return Frame(check_address(address), 0x14, identifier_bytes(di) + access.encode() + payload)
+    """14H: write `payload` (wire order, without 33H); `encode_value` makes it."""
+    return _within(
+        Frame(check_address(address), 0x14, identifier_bytes(di) + access.encode() + payload), _LONGEST_WRITE
+    )
 
 
 def write_address(new_address: str) -> Frame:
@@ -156,6 +170,18 @@ def relay(address: str, action: str, *, access: Access, valid_until: datetime) -
         raise RequestError(f"{action!r} is not a relay action: {', '.join(RELAY_ACTIONS)}.")
     command = bytes([RELAY_ACTIONS[action], 0]) + _clock(valid_until)
     return Frame(check_address(address), 0x1C, access.encode() + command)
+
+
+def relay_ciphered(address: str, operator: str, cipher: bytes) -> Frame:
+    """1CH with PA = 98H: what `cipher` (cipher text and MAC, 20 bytes for one command) says only a key tells."""
+    access = bytes([SECURE_LEVEL, 0, 0, 0]) + _digits(operator, 4, "operator code")
+    return _within(Frame(check_address(address), 0x1C, access + cipher), MAX_BODY)
+
+
+def _within(frame: Frame, most: int) -> Frame:
+    if len(frame.body) > most:
+        raise RequestError(f"A request of this kind carries at most {most} bytes, not {len(frame.body)}.")
+    return frame
 
 
 def _clock(at: datetime) -> bytes:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["BitMeaning", "describe_bits"]
+__all__ = ["CONTROL_WORD", "BitMeaning", "ControlWord", "describe_bits"]
+
+CONTROL_WORD = "04000503"
+"""Status word 3: what the relay does and what the meter was told about it."""
 
 
 class BitMeaning(NamedTuple):
@@ -123,6 +126,10 @@ _WORDS: dict[str, tuple[_Item, ...]] = {
         _Item(8, 2, "prepayment_type", "prepayment type", "电能表类型(预付费)"),
         _Item(10, 1, "price_set", "price set in use (0: first)", "当前运行分时费率(0第一套)"),
         _Item(11, 1, "ladder_set", "ladder set in use (0: first)", "当前阶梯(0第一套)"),
+        _Item(12, 1, "keep_power", "keep power", "保电"),
+        _Item(13, 1, "authenticated", "authentication valid", "身份认证有效"),
+        _Item(14, 1, "local_account_missing", "no account opened locally", "本地未开户"),
+        _Item(15, 1, "remote_account_missing", "no account opened remotely", "远程未开户"),
     ),
     "04000504": _PHASE_WORD,
     "04000505": _PHASE_WORD,
@@ -158,3 +165,33 @@ def describe_bits(di: str, word: int) -> tuple[BitMeaning, ...]:
         BitMeaning(item.key, word >> item.low & (1 << item.width) - 1, item.en, item.zh)
         for item in _WORDS.get(di, ())
     )
+
+
+class ControlWord(NamedTuple):
+    """Status word 3 as far as commands (1CH) change it."""
+
+    relay_open: bool
+    """The relay is open: no power behind the meter (bit 4)."""
+    ordered_open: bool
+    """The last order was to trip (bit 6); with `relay_open`, 0 means that the key may close it."""
+    alarm: bool
+    """The alarm before a trip is on (bit 7)."""
+    keep_power: bool
+    """Trips are refused (bit 12). The standard of 2007 leaves this bit reserved, so meters without the State Grid
+    supplement always say no."""
+
+    @property
+    def close_allowed(self) -> bool:
+        """The relay is open and waits for somebody to press the meter's key."""
+        return self.relay_open and not self.ordered_open
+
+    @classmethod
+    def of(cls, word: int) -> ControlWord:
+        """Taken from the 16 bits of identifier 04000503.
+
+        >>> ControlWord.of(0x0050)
+        ControlWord(relay_open=True, ordered_open=True, alarm=False, keep_power=False)
+        >>> ControlWord.of(0x0010).close_allowed
+        True
+        """
+        return cls(bool(word & 0x0010), bool(word & 0x0040), bool(word & 0x0080), bool(word & 0x1000))
