@@ -14,8 +14,8 @@ from wattkeeper.collection.commands.lane import CommandLane
 from wattkeeper.collection.commands.values import CommandOptions
 from wattkeeper.collection.counts import ReadStatistics
 from wattkeeper.collection.drivers import DRIVERS
-from wattkeeper.collection.drivers.base import Driver, MeterSecret
-from wattkeeper.collection.errors import UnknownMeter
+from wattkeeper.collection.drivers.base import Driver, DriverFamily, MeterSecret
+from wattkeeper.collection.errors import CollectionError, UnknownMeter
 from wattkeeper.collection.fleet import Fleet, LinkToCollect, Memory, MeterToCollect, Plan
 from wattkeeper.collection.gaps import GapFinder
 from wattkeeper.collection.meters import KnownMeter
@@ -61,7 +61,7 @@ class Collector:
         *,
         options: CollectorOptions | None = None,
         clock: Clock | None = None,
-        drivers: Mapping[str, Driver] = DRIVERS,
+        drivers: Mapping[str, DriverFamily] = DRIVERS,
         commands: CommandOptions | None = None,
         secret: MeterSecret | None = None,
     ) -> None:
@@ -257,16 +257,18 @@ class Collector:
             self._workers[link.link_id] = worker
             worker.start()
         meters = {
-            meter.meter_id: self._know(meter) for meter in link.meters.values() if self._has_driver(meter)
+            meter.meter_id: self._know(meter, driver)
+            for meter in link.meters.values()
+            if (driver := self._driver_of(meter)) is not None
         }
         covering = [plan for plan in self._fleet.plans if any(plan.covers(meter_id) for meter_id in meters)]
         worker.configure(link, meters, covering, zone=zone)
-        self._say_what_cannot_be_read(covering, {known.driver.protocol for known in meters.values()})
+        self._say_what_cannot_be_read(covering, {known.driver for known in meters.values()})
 
-    def _say_what_cannot_be_read(self, plans: Iterable[Plan], protocols: Iterable[str]) -> None:
+    def _say_what_cannot_be_read(self, plans: Iterable[Plan], drivers: Iterable[Driver]) -> None:
         """Once for each quantity of a plan for which a protocol has no name: no meter of it will ever tell it."""
-        for protocol in sorted(protocols):
-            driver = self._drivers[protocol]
+        for driver in sorted(drivers, key=lambda driver: driver.protocol):
+            protocol = driver.protocol
             for plan in plans:
                 nameless = tuple(key for key in plan.quantities if not driver.supports(key))
                 if nameless and (plan.code, protocol, nameless) not in self._said:
@@ -278,27 +280,29 @@ class Collector:
                         quantities=", ".join(nameless),
                     )
 
-    def _know(self, meter: MeterToCollect) -> KnownMeter:
+    def _know(self, meter: MeterToCollect, driver: Driver) -> KnownMeter:
         """The meter's state: as it was when it is the same device, else as remembered, else new."""
         known = self._known.get(meter.meter_id)
-        if known is not None and (known.meter.protocol, known.meter.address) == (
-            meter.protocol,
-            meter.address,
-        ):
+        if known is not None and (known.driver, known.meter.address) == (driver, meter.address):
             known.meter = meter
             return known
         memory = self._memories.pop(meter.meter_id, Memory())
-        known = KnownMeter.remembered(meter, driver=self._drivers[meter.protocol], memory=memory)
+        known = KnownMeter.remembered(meter, driver=driver, memory=memory)
         self._known[meter.meter_id] = known
         return known
 
-    def _has_driver(self, meter: MeterToCollect) -> bool:
-        if meter.protocol in self._drivers:
-            return True
-        log.warning(
-            "meter not read: no driver speaks its protocol", meter=meter.address, protocol=meter.protocol
-        )
-        return False
+    def _driver_of(self, meter: MeterToCollect) -> Driver | None:
+        family = self._drivers.get(meter.protocol)
+        if family is None:
+            log.warning(
+                "meter not read: no driver speaks its protocol", meter=meter.address, protocol=meter.protocol
+            )
+            return None
+        try:
+            return family.for_model(meter.model)
+        except CollectionError as error:
+            log.warning("meter not read", meter=meter.address, protocol=meter.protocol, error=str(error))
+            return None
 
     def _cannot_use(self, link: LinkToCollect, error: BadLinkUrl) -> None:
         log.warning("link not used", link=link.code, error=str(error))

@@ -21,6 +21,7 @@ class MeterToCollect:
     slot: timedelta
     """The grid of its metering point's intervals, which is taken for the period of its load record."""
     installed_from: datetime | None
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

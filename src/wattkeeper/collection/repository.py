@@ -11,29 +11,26 @@ from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
-from wattkeeper.collection.counts import NO_METER, Failure, HourKey
+from wattkeeper.collection.counts import HourKey
 from wattkeeper.collection.errors import CollectionError
 from wattkeeper.collection.fleet import Fleet, LinkToCollect, Memory, MeterToCollect, Plan
-from wattkeeper.collection.models import MeterProgress, PlanMeter, ReadingPlan, ReadStatistic, RefusedRequest
+from wattkeeper.collection.models import (
+    LinkStatistic,
+    MeterProgress,
+    PlanMeter,
+    ReadingPlan,
+    ReadStatistic,
+    RefusedRequest,
+)
 from wattkeeper.collection.schedule import Rhythm
+from wattkeeper.collection.statistics import COUNTS, By, success
 from wattkeeper.collection.values import CollectorOptions, SuccessRate
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.readings.quantities import quantity
 from wattkeeper.registry.repository import Registry
 
-_COUNTS = (
-    "attempts",
-    "reads",
-    "first_time",
-    "succeeded",
-    "strays",
-    "answer_ms",
-    *(failure.value for failure in Failure),
-)
 _MILLISECOND = timedelta(milliseconds=1)
 _USUAL_SLOT = timedelta(minutes=15)
-_HOUR = timedelta(hours=1)
-_HOURS_NAMED = 48
 
 REGISTERS = (
     "active_energy_import",
@@ -163,6 +160,7 @@ class CollectionRepository:
                 zone=row.zone or elsewhere,
                 slot=_USUAL_SLOT if row.interval_minutes is None else timedelta(minutes=row.interval_minutes),
                 installed_from=row.installed_from,
+                model=row.model,
             )
         links = {
             link.id: LinkToCollect(link.id, link.code, link.url, meters.get(link.id, {}))
@@ -214,50 +212,31 @@ class CollectionRepository:
     # -- success ----------------------------------------------------------------------------------------------------
 
     def add_counts(self, counts: Mapping[HourKey, Counter[str]]) -> None:
-        """Add to the hourly counts."""
-        rows = [
-            {"hour": key.hour, "link_id": key.link_id, "meter_id": key.meter_id}
-            | {name: counter[name] for name in _COUNTS}
-            for key, counter in counts.items()
-        ]
-        self._upsert(ReadStatistic, rows, keys=("hour", "link_id", "meter_id"), add=_COUNTS)
+        """Add to the hourly counts, of each meter and of each link."""
+        meters: dict[tuple[datetime, int, int], Counter[str]] = {}
+        links: dict[tuple[datetime, int, str], Counter[str]] = {}
+        for key, counter in counts.items():
+            meters.setdefault((key.hour, key.link_id, key.meter_id), Counter()).update(counter)
+            links.setdefault((key.hour, key.link_id, key.protocol), Counter()).update(counter)
+        for model, last, added in ((ReadStatistic, "meter_id", meters), (LinkStatistic, "protocol", links)):
+            keys = ("hour", "link_id", last)
+            rows = [
+                dict(zip(keys, key, strict=True)) | {name: counter[name] for name in COUNTS}
+                for key, counter in added.items()
+            ]
+            self._upsert(model, rows, keys=keys, add=COUNTS)
 
     def success_by_meter(
         self, period: TimeRange, *, meter_id: int | None = None, link_id: int | None = None
     ) -> list[SuccessRate]:
         """Success of each meter over the hours that the period touches, by link and meter."""
-        wanted = self._summed(period, ReadStatistic.link_id, ReadStatistic.meter_id)
-        wanted = wanted.where(ReadStatistic.meter_id != NO_METER)
-        if meter_id is not None:
-            wanted = wanted.where(ReadStatistic.meter_id == meter_id)
-        if link_id is not None:
-            wanted = wanted.where(ReadStatistic.link_id == link_id)
-        return [_rate(row, link_id=row[0], meter_id=row[1]) for row in self._session.execute(wanted)]
+        return success(
+            self._session, period, by=(By.LINK, By.METER), meter_id=meter_id, link_id=link_id
+        )
 
     def success_by_link(self, period: TimeRange, *, link_id: int | None = None) -> list[SuccessRate]:
         """Success of each link over the hours that the period touches, its own outages included."""
-        wanted = self._summed(period, ReadStatistic.link_id)
-        if link_id is not None:
-            wanted = wanted.where(ReadStatistic.link_id == link_id)
-        return [_rate(row, link_id=row[0], meter_id=None) for row in self._session.execute(wanted)]
-
-    def success_by_hour(self, period: TimeRange, *, link_id: int) -> list[tuple[datetime, SuccessRate]]:
-        """Success of one link, hour by hour."""
-        wanted = self._summed(period, ReadStatistic.hour).where(ReadStatistic.link_id == link_id)
-        return [(row[0], _rate(row, link_id=link_id, meter_id=None)) for row in self._session.execute(wanted)]
-
-    def _summed(self, period: TimeRange, *by: Any) -> Any:
-        sums = [func.sum(getattr(ReadStatistic, name)).label(name) for name in _COUNTS]
-        first = period.start.replace(minute=0, second=0, microsecond=0)
-        wanted = select(*by, *sums).group_by(*by).order_by(*by)
-        if period.end is None:
-            return wanted.where(ReadStatistic.hour >= first)
-        hours = -((first - period.end) // _HOUR)
-        if (
-            hours <= _HOURS_NAMED
-        ):  # named one by one, the index tells one link's rows of an hour from all others'
-            return wanted.where(ReadStatistic.hour.in_([first + n * _HOUR for n in range(hours)]))
-        return wanted.where(ReadStatistic.hour >= first, ReadStatistic.hour < period.end)
+        return success(self._session, period, by=(By.LINK,), link_id=link_id)
 
     # -- shared -----------------------------------------------------------------------------------------------------
 
@@ -285,18 +264,3 @@ def _memory(row: MeterProgress | None, refused: Mapping[str, datetime]) -> Memor
         return Memory(refused=refused)
     deviation = None if row.clock_deviation_ms is None else row.clock_deviation_ms * _MILLISECOND
     return Memory(row.backfilled_until, deviation, row.clock_read_at, refused)
-
-
-def _rate(row: Any, *, link_id: int, meter_id: int | None) -> SuccessRate:
-    counted = row._mapping  # noqa: SLF001 - SQLAlchemy's name for its public mapping
-    return SuccessRate(
-        link_id=link_id,
-        meter_id=meter_id,
-        attempts=counted["attempts"],
-        reads=counted["reads"],
-        first_time=counted["first_time"],
-        succeeded=counted["succeeded"],
-        strays=counted["strays"],
-        answer_ms=counted["answer_ms"],
-        failures={failure.value: counted[failure.value] for failure in Failure if counted[failure.value]},
-    )

@@ -141,6 +141,7 @@ class LinkWorker:
             known
             for meter_id, known in self.meters.items()
             if any(plan.covers(meter_id) for plan in plans)
+            and known.driver.profile_key is not None
             and known.driver.profile_key not in known.refusals(now, options=self.records.options)
         ]
 

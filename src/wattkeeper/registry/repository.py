@@ -358,6 +358,7 @@ class Registry(Areas):
                 Site.zone,
                 MeteringPoint.interval_minutes,
                 Installation.valid_from,
+                Meter.model,
             )
             .join(Link, Link.id == Meter.link_id)
             .outerjoin(Installation, here)
@@ -376,6 +377,7 @@ class Registry(Areas):
                 zone=ZoneInfo(row[5]) if row[5] else None,
                 interval_minutes=row[6],
                 installed_from=row[7],
+                model=row[8],
             )
             for row in rows
         ]

@@ -42,6 +42,7 @@ class MeterToRead:
     zone: ZoneInfo | None
     interval_minutes: int | None
     installed_from: datetime | None
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,7 +167,9 @@ def test_only_no_such_data_is_remembered(bits, unsupported):
 
 
 def test_drivers_are_found_by_the_protocol_of_a_meter():
-    assert {name: driver.protocol for name, driver in DRIVERS.items()} == {"dlt645-2007": "dlt645-2007"}
+    assert {name: driver.protocol for name, driver in DRIVERS.items()} == {
+        name: name for name in ("dlt645-2007", "modbus-rtu", "modbus-tcp")
+    }
     assert [DRIVER.brings(key) for key in ("02010100", "0201FF00", "04000102")] == [
         ("voltage_l1",),
         (),

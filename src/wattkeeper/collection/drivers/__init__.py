@@ -1,17 +1,35 @@
 """What each meter protocol calls a quantity: nothing above this folder knows a data identifier."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from wattkeeper.collection.commands.errors import BadCommand
 from wattkeeper.collection.commands.kinds import CommandKind
-from wattkeeper.collection.drivers.base import Driver
+from wattkeeper.collection.drivers.base import DriverFamily
 from wattkeeper.collection.drivers.dlt645 import Dlt645Driver
 from wattkeeper.collection.drivers.dlt645_commands import Dlt645Commander
+from wattkeeper.collection.drivers.modbus import MODBUS_RTU, MODBUS_TCP, ModbusDrivers
+from wattkeeper.collection.drivers.modbus_maps import known_maps
 
-DRIVERS: Mapping[str, Driver] = MappingProxyType({Dlt645Driver.protocol: Dlt645Driver(Dlt645Commander())})
-"""The driver of each protocol, by the name a meter is registered with."""
+
+def drivers(modbus_maps: Path | None = None) -> Mapping[str, DriverFamily]:
+    """The drivers by the name of the protocol that a meter is registered with.
+
+    `modbus_maps` is a folder of the user's own register maps, beside those that are shipped. Raises BadMap.
+    """
+    maps = known_maps(modbus_maps)
+    families: tuple[DriverFamily, ...] = (
+        Dlt645Driver(Dlt645Commander()),
+        ModbusDrivers(MODBUS_RTU, maps),
+        ModbusDrivers(MODBUS_TCP, maps),
+    )
+    return MappingProxyType({family.protocol: family for family in families})
+
+
+DRIVERS = drivers()
+"""The drivers with the shipped register maps."""
 
 
 def check_command(protocol: str, kind: CommandKind, argument: Mapping[str, Any] | None) -> None:

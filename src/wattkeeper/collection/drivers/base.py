@@ -72,8 +72,11 @@ class Driver(Protocol):
         ...
 
     @property
-    def profile_key(self) -> str:
-        """`Request.key` of the request for the newest record: a meter that refuses it has no load record."""
+    def profile_key(self) -> str | None:
+        """`Request.key` of the request for the newest record: a meter that refuses it has no load record.
+
+        None: the protocol has no way to load records, and nobody asks for one.
+        """
         ...
 
     def supports(self, quantity: str) -> bool:
@@ -108,6 +111,24 @@ class Driver(Protocol):
 
     def is_unsupported(self, error: Exception) -> bool:
         """Whether it says that it does not have what was asked, and will not have it tomorrow."""
+        ...
+
+
+class DriverFamily(Protocol):
+    """The drivers of one protocol: one for all its meters, or one for each model where meters differ in what they say."""
+
+    @property
+    def protocol(self) -> str:
+        """As in `Meter.protocol`."""
+        ...
+
+    @property
+    def commander(self) -> "Commander | None":
+        """How meters of the protocol take commands; None: they take none."""
+        ...
+
+    def for_model(self, model: str) -> Driver:
+        """The driver of a meter of this model (`Meter.model`); raises CollectionError when there is none."""
         ...
 
 

@@ -285,6 +285,10 @@ class Dlt645Driver:
     def __init__(self, commander: Commander | None = None) -> None:
         self.commander = commander
 
+    def for_model(self, model: str) -> "Dlt645Driver":  # noqa: ARG002 - the standard is the same for all
+        """The same driver for all: identifiers do not depend on the model."""
+        return self
+
     def supports(self, quantity: str) -> bool:
         """Whether the standard has an identifier for this quantity."""
         return bool(identifiers_of(quantity))
