@@ -10,6 +10,7 @@ from typing import Literal, Protocol, TypeVar
 
 from wattkeeper.links.backoff import Backoff
 from wattkeeper.links.base import Link
+from wattkeeper.links.echo import Echo
 from wattkeeper.links.errors import LinkLost, LinkUnavailable, NoReply
 from wattkeeper.links.serial import SerialLink
 from wattkeeper.links.tcp import TcpLink
@@ -21,7 +22,8 @@ from wattkeeper.links.url import LinkUrl
 class Exchange(Protocol):
     """A conversation with one device, without I/O; every protocol's master side has this shape.
 
-    An exchange that expects no reply (a broadcast) has ``expects_reply = False`` besides.
+    An exchange that expects no reply (a broadcast) has ``expects_reply = False`` besides; one whose protocol wants the
+    line to rest before a frame, ``silence`` in bytes; one whose right reply is its own request, ``mirrors = True``.
     """
 
     @property
@@ -73,8 +75,7 @@ class Bus:
         # The request in flight.
         self._exchange: Exchange | None = None
         self._outcome: asyncio.Future[bool] | None = None
-        self._echo = b""  # our own bytes that may yet come back
-        self._held = b""  # bytes that look like the beginning of that echo
+        self._echo = Echo(lambda octets: self._show("rx", octets, note="echo"))
         self._octets = 0  # received for the present exchange
         # The watchdog: one timer for all requests, moved lazily, as arming one per read costs a tenth of it.
         self._deadline = 0.0
@@ -179,12 +180,15 @@ class Bus:
     async def _ask(self, exchange: Exchange, request: bytes, attempts: int) -> None:
         """Send one request until it is answered."""
         began = self._now()
+        silence = self.timing.silence(getattr(exchange, "silence", 0.0))
         first_sent = sent = 0.0
         self._octets = silent = 0
         for attempt in range(1, attempts + 1):
             try:
                 if self._must_wait or self._closed or not self.state.connected:
                     await self._clear_line(exchange.subject)
+                if silence:
+                    await self._keep_silent(silence)
                 sent = self._now()
                 first_sent = first_sent or sent
                 if await self._put(exchange, request, sent):
@@ -210,7 +214,7 @@ class Bus:
     def _put(self, exchange: Exchange, request: bytes, now: float) -> asyncio.Future[bool]:
         """Send the request once; the future tells whether it was answered in time."""
         self._exchange = exchange
-        self._echo, self._held = request, b""
+        self._echo.expect(request, mirrored=getattr(exchange, "mirrors", False))
         leaves_at = now + len(request) * self.timing.byte_time
         self._deadline = leaves_at + self.timing.reply_timeout
         self._latest = leaves_at + self.timing.longest_reply
@@ -223,15 +227,14 @@ class Bus:
     async def _announce(self, request: bytes) -> None:
         """Send what nobody answers, and wait until it has left."""
         await self._clear_line("")
-        self._echo, self._held = request, b""
+        self._echo.expect(request)
         self._transmit(request)
         wire_time = len(request) * self.timing.byte_time
         self._last_byte = self._now() + wire_time
         await asyncio.sleep(wire_time)
 
     def _transmit(self, request: bytes) -> None:
-        if self._taps:
-            self._show("tx", request)
+        self._show("tx", request)
         self._link.send(request)
 
     # -- the line
@@ -248,6 +251,12 @@ class Bus:
         self._unsettled = False
         self._owed_until = 0.0
         self._must_wait = self.timing.turnaround > 0
+
+    async def _keep_silent(self, seconds: float) -> None:
+        """Let the line rest as long as the protocol wants it before a frame, whatever was spoken last."""
+        while (wait := self._last_byte + seconds - self._now()) > 0:
+            await asyncio.sleep(wait)
+            await self._ensure_open()
 
     def _clear_at(self, subject: str) -> float:
         rest = self.timing.quiet if self._unsettled else self.timing.turnaround
@@ -280,6 +289,7 @@ class Bus:
         self._backoff.opened(self._now())
         self._refusal = None
         self._unsettled, self._owed_until = False, 0.0
+        self._echo.forget_line()
         self.state = replace(
             self.state, connected=True, since=utc_now(), error=None, opened=self.state.opened + 1
         )
@@ -313,22 +323,18 @@ class Bus:
     def _received(self, data: bytes) -> None:
         now = self._now()
         outcome, exchange = self._outcome, self._exchange
-        if self._echo:
-            if self._held or data.startswith(self._echo) or self._echo.startswith(data):
-                data = self._without_echo(data, now)
-                if not data:
-                    return
-            else:
-                self._echo = b""
+        own = self._echo.strip(data)
+        if own is None:
+            self._deadline = max(self._deadline, now + self.timing.byte_gap)
+            return
+        data = own
         self._last_byte = now
         if outcome is None or exchange is None or outcome.done():
             self._unsettled = self._must_wait = True
-            if self._taps:
-                self._show("rx", data, note="unasked")
+            self._show("rx", data, note="unasked")
             return
         self._octets += len(data)
-        if self._taps:
-            self._show("rx", data)
+        self._show("rx", data)
         try:
             answered = exchange.feed(data)
         except Exception as error:  # noqa: BLE001 -- the exchange's own; it belongs to whoever runs it
@@ -338,26 +344,6 @@ class Bus:
             outcome.set_result(True)
         else:
             self._deadline = max(self._deadline, now + self.timing.byte_gap)
-
-    def _without_echo(self, data: bytes, now: float) -> bytes:
-        """What is left of ``data`` when our own bytes are taken off its front.
-
-        Two-wire adapters hear themselves. A reply may begin like its request (preamble and address),
-        so bytes are held back until they differ from it.
-        """
-        came = self._held + data
-        echo = self._echo
-        if came.startswith(echo):
-            self._echo = self._held = b""
-            if self._taps:
-                self._show("rx", echo, note="echo")
-            return came[len(echo) :]
-        if echo.startswith(came):
-            self._held = came
-            self._deadline = max(self._deadline, now + self.timing.byte_gap)
-            return b""
-        self._echo = self._held = b""
-        return came
 
     def _link_lost(self, error: Exception | None) -> None:
         reason = f" ({error})" if error is not None else ""
@@ -390,6 +376,8 @@ class Bus:
             self._outcome.set_result(False)
 
     def _show(self, direction: Literal["tx", "rx"], data: bytes, *, note: str | None = None) -> None:
+        if not self._taps:
+            return
         chunk = Traffic(self.link_code, utc_now(), direction, data, note)
         for tap in self._taps:
             tap(chunk)

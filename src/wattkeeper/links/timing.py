@@ -13,6 +13,7 @@ BYTE_GAP_MAX = 0.500
 """Bytes of one frame follow each other within this time, §5.2.7. [s]"""
 FRAME_MAX = 12 + 200 + 4
 """The longest frame: head, data field of a read reply, preamble, §5.2. [bytes]"""
+_SILENCE_MIN = 0.00175  # between Modbus frames [s]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Timing:
         quiet: silence that ends a wait for late bytes. [s]
         longest_reply: a reply that is not whole by then never will be (babble on the line). [s]
         attempts: how often a request is sent before its meter counts as silent.
+        rest_time: of one byte where the speed of the line is known, for silences between frames; 0 behind a gateway
+            of unknown speed, which keeps them itself. [s]
 
     """
 
@@ -38,6 +41,16 @@ class Timing:
     quiet: float = 0.02
     longest_reply: float = 10.0
     attempts: int = 3
+    rest_time: float = 0.0
+
+    def silence(self, octets: float) -> float:
+        """Seconds for which the line rests before a frame whose protocol asks for the time of so many bytes.
+
+        Modbus asks for 3.5, and for 1.75 ms above 19200 baud (MODBUS over Serial Line V1.02, section 2.5.1.1).
+        """
+        if not octets or not self.rest_time:
+            return 0.0
+        return max(octets * self.rest_time, _SILENCE_MIN)
 
     @classmethod
     def of(cls, url: LinkUrl) -> Self:
@@ -61,4 +74,5 @@ class Timing:
             byte_time=byte_time,
             turnaround=turnaround,
             longest_reply=longest,
+            rest_time=url.byte_time,
         )
