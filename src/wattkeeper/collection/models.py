@@ -53,7 +53,24 @@ class PlanMeter(Base):
     )
 
 
-class ReadStatistic(Base):
+class _Counts:
+    """The columns that are counted; `wattkeeper.collection.values.SuccessRate` says what each is."""
+
+    attempts: Mapped[int] = mapped_column(default=0)
+    reads: Mapped[int] = mapped_column(default=0)
+    first_time: Mapped[int] = mapped_column(default=0)
+    succeeded: Mapped[int] = mapped_column(default=0)
+    strays: Mapped[int] = mapped_column(default=0)
+    no_reply: Mapped[int] = mapped_column(default=0)
+    refused: Mapped[int] = mapped_column(default=0)
+    unsupported: Mapped[int] = mapped_column(default=0)
+    garbled: Mapped[int] = mapped_column(default=0)
+    link_down: Mapped[int] = mapped_column(default=0)
+    answer_ms: Mapped[int] = mapped_column(default=0, server_default="0")
+    """Milliseconds from request to answer, added up over the reads that succeeded."""
+
+
+class ReadStatistic(_Counts, Base):
     """Success counts of one meter on one link in one hour; a link's own troubles stand under no meter."""
 
     __tablename__ = "read_statistic"
@@ -68,18 +85,21 @@ class ReadStatistic(Base):
     link_id: Mapped[int] = mapped_column(ForeignKey("link.id", ondelete="CASCADE"))
     meter_id: Mapped[int]
     """0 where no meter is to blame: the link was down."""
-    attempts: Mapped[int] = mapped_column(default=0)
-    reads: Mapped[int] = mapped_column(default=0)
-    first_time: Mapped[int] = mapped_column(default=0)
-    succeeded: Mapped[int] = mapped_column(default=0)
-    strays: Mapped[int] = mapped_column(default=0)
-    no_reply: Mapped[int] = mapped_column(default=0)
-    refused: Mapped[int] = mapped_column(default=0)
-    unsupported: Mapped[int] = mapped_column(default=0)
-    garbled: Mapped[int] = mapped_column(default=0)
-    link_down: Mapped[int] = mapped_column(default=0)
-    answer_ms: Mapped[int] = mapped_column(default=0, server_default="0")
-    """Milliseconds from request to answer, added up over the reads that succeeded."""
+
+
+class LinkStatistic(_Counts, Base):
+    """The same counts added up per link and protocol as they come in.
+
+    A month of ten thousand meters is ten million rows of `read_statistic`, and a few hundred thousand of these.
+    """
+
+    __tablename__ = "link_statistic"
+
+    hour: Mapped[datetime] = mapped_column(primary_key=True)
+    """The beginning of the hour (UTC)."""
+    link_id: Mapped[int] = mapped_column(ForeignKey("link.id", ondelete="CASCADE"), primary_key=True)
+    protocol: Mapped[str] = mapped_column(primary_key=True)
+    """The protocol that the meters were asked in."""
 
 
 class MeterProgress(Base):

@@ -187,6 +187,7 @@ class Reader:
             at,
             link_id=self.link_id,
             meter_id=NO_METER if down else known.meter.meter_id,
+            protocol=known.meter.protocol,
             attempts=self._wire.attempts,
             strays=len(_strays(request)),
             failure=result.failure,

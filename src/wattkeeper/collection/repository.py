@@ -230,9 +230,7 @@ class CollectionRepository:
         self, period: TimeRange, *, meter_id: int | None = None, link_id: int | None = None
     ) -> list[SuccessRate]:
         """Success of each meter over the hours that the period touches, by link and meter."""
-        return success(
-            self._session, period, by=(By.LINK, By.METER), meter_id=meter_id, link_id=link_id
-        )
+        return success(self._session, period, by=(By.LINK, By.METER), meter_id=meter_id, link_id=link_id)
 
     def success_by_link(self, period: TimeRange, *, link_id: int | None = None) -> list[SuccessRate]:
         """Success of each link over the hours that the period touches, its own outages included."""

@@ -78,11 +78,14 @@ class LinkStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuccessRate:
-    """Reads of one link or meter over a period; a read is one request with its repetitions."""
+    """Reads of one link, meter, protocol or hour over a period; a read is one request with its repetitions."""
 
-    link_id: int
+    link_id: int | None
+    """None where several links are added up; likewise for the other three."""
     meter_id: int | None
-    """None for a link's total."""
+    protocol: str | None = None
+    hour: datetime | None = None
+    """The beginning of the hour (UTC)."""
     attempts: int
     """Requests put on the wire, repetitions included."""
     reads: int
@@ -96,6 +99,22 @@ class SuccessRate:
     """Milliseconds from request to answer, added up over the reads that succeeded."""
     failures: dict[str, int]
     """Failed reads by reason: `no_reply`, `refused`, `unsupported`, `garbled`, `link_down`."""
+
+    @property
+    def failed(self) -> int:
+        """Reads that ended without an answer that could be used."""
+        return self.reads - self.succeeded
+
+    @property
+    def retries(self) -> int:
+        """Requests that were put on the wire again because the one before was not answered."""
+        asked = self.reads - self.failures.get("link_down", 0)
+        return max(0, self.attempts - asked)  # what is being tried again at the end of the period ends later
+
+    @property
+    def first_rate(self) -> float | None:
+        """Reads that succeeded on their first attempt of all reads, 0 to 1; None when nothing was read."""
+        return self.first_time / self.reads if self.reads else None
 
     @property
     def rate(self) -> float | None:
