@@ -8,6 +8,7 @@ from wattkeeper.protocols.dlt645.frames import BROADCAST, Frame
 from wattkeeper.protocols.dlt645.meter import MeterSide
 from wattkeeper.simulator.device import VirtualMeter
 from wattkeeper.simulator.faults import Emission
+from wattkeeper.simulator.modbus import VirtualModbusMeter
 
 PREAMBLE = 4
 """FEH before a reply, as most meters send them."""
@@ -21,13 +22,22 @@ class VirtualBus:
 
     Args:
         meters: who hangs on it; two may share an address when one replaces the other.
+        modbus: meters on the same wires that speak Modbus RTU.
         echo: the adapter hears what the master says and hands it back.
         seed: of the faults.
 
     """
 
-    def __init__(self, meters: Iterable[VirtualMeter], *, echo: bool = False, seed: int = 1) -> None:
+    def __init__(
+        self,
+        meters: Iterable[VirtualMeter],
+        *,
+        modbus: Iterable[VirtualModbusMeter] = (),
+        echo: bool = False,
+        seed: int = 1,
+    ) -> None:
         self.meters = list(meters)
+        self.modbus = list(modbus)
         self.echo = echo
         self._sides = [(meter, MeterSide(meter)) for meter in self.meters]
         self._by_address: dict[str, list[tuple[VirtualMeter, MeterSide]]] = {}

@@ -95,6 +95,24 @@ class MeterPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class ModbusPlan:
+    """One Modbus meter of a world, as described.
+
+    Attributes:
+        unit: its address on the line, 1 to 247.
+        map: name of a shipped register map, or path of one's own.
+        kind, phases, scale: as of ``MeterPlan``.
+
+    """
+
+    unit: int
+    map: str
+    kind: str = "household"
+    phases: int = 3
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class LinkPlan:
     """One bus of a world, as described.
 
@@ -102,11 +120,12 @@ class LinkPlan:
         code: short and unique.
         name: for people.
         area: code of the area its meters are supplied from, but for those that say otherwise.
-        transport: "tcp" or "pty".
+        transport: "tcp" or "pty", or "modbus-tcp" for Modbus meters only.
         port: TCP port, 0 for any.
         baud: paces the line; None lets it run as fast as it can. [bit/s]
         echo: its adapter hands the master's own bytes back.
         meters: who hangs on it.
+        modbus: Modbus meters on the same wires.
 
     """
 
@@ -118,6 +137,7 @@ class LinkPlan:
     baud: int | None = None
     echo: bool = False
     meters: tuple[MeterPlan, ...] = ()
+    modbus: tuple[ModbusPlan, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +189,9 @@ class WorldPlan:
         for number, link in enumerate(described.get("links", ()), 1):
             place = f"link {link.get('code', number)}"
             meters = tuple(_meter_plan(meter, place, today) for meter in link.get("meters", ()))
-            links.append(_with_its_area(_built(LinkPlan, {**link, "meters": meters}, place)))
+            modbus = tuple(_modbus_plan(meter, place) for meter in link.get("modbus", ()))
+            described_link = {**link, "meters": meters, "modbus": modbus}
+            links.append(_with_its_area(_built(LinkPlan, described_link, place)))
         if not links:
             raise WorldError("A world needs at least one [[links]] with meters.")
         areas = [
@@ -216,6 +238,16 @@ def _meter_plan(described: Mapping[str, Any], place: str, today: date | None) ->
     return plan
 
 
+def _modbus_plan(described: Mapping[str, Any], place: str) -> ModbusPlan:
+    here = f"Modbus meter {described.get('unit', '?')} of {place}"
+    plan = _built(ModbusPlan, described, here)
+    if plan.unit not in range(1, 248):
+        raise WorldError(f"The unit of {here} is not a number from 1 to 247.")
+    if plan.kind not in SHAPES:
+        raise WorldError(f"The kind {plan.kind!r} of {here} is not one of {', '.join(SHAPES)}.")
+    return plan
+
+
 def _exchange_plan(described: Mapping[str, Any], here: str, today: date | None) -> ExchangePlan:
     place = f"the exchange of {here}"
     at = _told(f"The `at` of {place}", dates.moment, described.get("at"), today)
@@ -237,8 +269,13 @@ def _with_its_area(link: LinkPlan) -> LinkPlan:
 def _check(plan: WorldPlan) -> None:
     _unique([link.code for link in plan.links], "link code")
     for link in plan.links:
-        if link.transport not in {"tcp", "pty"}:
-            raise WorldError(f"The transport {link.transport!r} of link {link.code} is neither tcp nor pty.")
+        if link.transport not in {"tcp", "pty", "modbus-tcp"}:
+            raise WorldError(
+                f"The transport {link.transport!r} of link {link.code} is not tcp, pty or modbus-tcp."
+            )
+        if link.transport == "modbus-tcp" and link.meters:
+            raise WorldError(f"Link {link.code} speaks Modbus TCP: its meters stand under `modbus`.")
+        _unique([str(meter.unit) for meter in link.modbus], "Modbus unit")
     meters = [meter for link in plan.links for meter in link.meters]
     _unique([meter.address for meter in meters], "meter address")
     _unique([area.code for area in plan.areas], "area code")

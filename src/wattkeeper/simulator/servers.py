@@ -10,6 +10,7 @@ from typing import cast
 
 from wattkeeper.protocols.dlt645.frames import Frame, FrameReader
 from wattkeeper.simulator.bus import VirtualBus
+from wattkeeper.simulator.modbus import ModbusEar
 
 REPLY_DELAY = 0.020
 """A meter waits this long before it answers on a paced line, the least the standard allows. [s]"""
@@ -36,6 +37,7 @@ class Line:
         self._byte_time = 0.0 if baud is None else BITS_PER_BYTE / baud
         self._loop = asyncio.get_running_loop()
         self._reader = FrameReader()
+        self._modbus = ModbusEar(bus.modbus)
         self._heard_at = 0.0
         self._busy_until = 0.0
 
@@ -52,6 +54,7 @@ class Line:
         """The meters have heard a chunk, by the wire's clock at ``at``."""
         if at - self._heard_at > _SILENCE:
             self._reader.flush()
+            self._modbus.silence()
         self._heard_at = at
         if self._bus.echo:
             self._write(chunk)
@@ -59,6 +62,9 @@ class Line:
             if isinstance(event, Frame) and not event.from_meter:
                 for emission in self._bus.answers(event, baud=self._baud):
                     self._emit(emission.octets, emission.after, at)
+        if self._bus.modbus:
+            for emission in self._modbus.hear(chunk):
+                self._emit(emission.octets, emission.after, at)
 
     def _emit(self, octets: bytes, after: float, heard_at: float) -> None:
         if self._byte_time == 0.0:

@@ -3,14 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Self
 
+from wattkeeper.protocols.modbus.errors import MapError
+from wattkeeper.protocols.modbus.mapfiles import load_map, shipped_maps
 from wattkeeper.simulator.bus import VirtualBus
 from wattkeeper.simulator.clock import Clock, RealClock
 from wattkeeper.simulator.device import VirtualMeter
 from wattkeeper.simulator.faults import Faults
 from wattkeeper.simulator.loads import Load, ShapedLoad
-from wattkeeper.simulator.plans import LinkPlan, MeterPlan, WorldError, WorldPlan
+from wattkeeper.simulator.modbus import VirtualModbusMeter
+from wattkeeper.simulator.modbus_server import ModbusTcpServer
+from wattkeeper.simulator.plans import LinkPlan, MeterPlan, ModbusPlan, WorldError, WorldPlan
 from wattkeeper.simulator.servers import PtySerial, TcpGateway
 from wattkeeper.simulator.spec import MeterSpec
 
@@ -33,16 +38,15 @@ class Neighbourhood:
         self.plan = plan
         self._clock = clock or RealClock()
         self._loads = loads or {}
-        self.servers: dict[str, TcpGateway | PtySerial] = {}
+        self.servers: dict[str, TcpGateway | PtySerial | ModbusTcpServer] = {}
+        self.modbus: dict[tuple[str, int], VirtualModbusMeter] = {}
         self.meters: dict[str, VirtualMeter] = {}
         for number, link in enumerate(plan.links):
-            bus = VirtualBus(self._meters_of(link), echo=link.echo, seed=plan.seed + number)
+            modbus = [self._modbus_meter(meter) for meter in link.modbus]
+            self.modbus |= {(link.code, meter.unit): meter for meter in modbus}
+            bus = VirtualBus(self._meters_of(link), modbus=modbus, echo=link.echo, seed=plan.seed + number)
             self.meters |= {meter.address: meter for meter in bus.meters}
-            self.servers[link.code] = (
-                TcpGateway(bus, port=link.port, baud=link.baud)
-                if link.transport == "tcp"
-                else PtySerial(bus, baud=link.baud)
-            )
+            self.servers[link.code] = _server(link, bus)
 
     async def start(self) -> None:
         """Open all ports; closes those it opened when one cannot be."""
@@ -84,6 +88,7 @@ class Neighbourhood:
                     "transport": link.transport,
                     "url": self.url(link.code),
                     "meters": [self._as_json(meter) for meter in link.meters],
+                    "modbus": [asdict(meter) for meter in link.modbus],
                 }
                 for link in self.plan.links
             ],
@@ -122,6 +127,25 @@ class Neighbourhood:
 
     def _meters_of(self, link: LinkPlan) -> list[VirtualMeter]:
         return [meter for plan in link.meters for meter in self._life_of(plan)]
+
+    def _modbus_meter(self, plan: ModbusPlan) -> VirtualModbusMeter:
+        shipped = shipped_maps().get(plan.map)
+        try:
+            register_map = shipped or load_map(Path(plan.map))
+        except MapError as error:
+            raise WorldError(
+                f"The map {plan.map!r} of Modbus meter {plan.unit} cannot be used: {error}"
+            ) from None
+        spec = MeterSpec(
+            address=f"{plan.unit:012d}",
+            kind=plan.kind,
+            phases=plan.phases,
+            installed=datetime.combine(self.plan.installed, datetime.min.time()),
+            utc_offset=self._utc_offset,
+            seed=plan.unit,
+        )
+        load = ShapedLoad(plan.kind, seed=plan.unit + self.plan.seed, scale=plan.scale)
+        return VirtualModbusMeter(plan.unit, register_map, VirtualMeter(spec, load, self._clock))
 
     def _life_of(self, plan: MeterPlan) -> list[VirtualMeter]:
         """The meter, and the one that takes its place where the plan says so."""
@@ -181,3 +205,14 @@ class Neighbourhood:
     def _instant(self, civil: datetime | None) -> datetime | None:
         """A civil time of this world as an instant (UTC)."""
         return None if civil is None else (civil - self._utc_offset).replace(tzinfo=UTC)
+
+
+def _server(link: LinkPlan, bus: VirtualBus) -> TcpGateway | PtySerial | ModbusTcpServer:
+    """Where a link is reached."""
+    match link.transport:
+        case "modbus-tcp":
+            return ModbusTcpServer(bus.modbus, port=link.port)
+        case "pty":
+            return PtySerial(bus, baud=link.baud)
+        case _:
+            return TcpGateway(bus, port=link.port, baud=link.baud)
