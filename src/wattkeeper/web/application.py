@@ -10,6 +10,7 @@ from wattkeeper.web.access import Identity, require_declared
 from wattkeeper.web.api import administration as api_administration
 from wattkeeper.web.api import alarms as api_alarms
 from wattkeeper.web.api import areas as api_areas
+from wattkeeper.web.api import commands as api_commands
 from wattkeeper.web.api import curves as api_curves
 from wattkeeper.web.api import editing as api_editing
 from wattkeeper.web.api import imports as api_imports
@@ -18,6 +19,7 @@ from wattkeeper.web.api import money as api_money
 from wattkeeper.web.api import overview as api_overview
 from wattkeeper.web.api import portal as api_portal
 from wattkeeper.web.api import search as api_search
+from wattkeeper.web.api import standing_orders as api_standing_orders
 from wattkeeper.web.api.description import described, operation_id
 from wattkeeper.web.assets import Assets
 from wattkeeper.web.console import (
@@ -60,6 +62,7 @@ TAGS = [
     {"name": "overview", "description": "The figures of the installation."},
     {"name": "meters", "description": "Meters, their values, readings and the frames these came in."},
     {"name": "load curves", "description": "Energy and mean power over time."},
+    {"name": "commands", "description": "What meters are told, who agreed, and what became of it."},
     {"name": "areas", "description": "Where meters hang: the tree of areas, with what each used."},
     {"name": "links", "description": "The ways to meters, and their health."},
     {"name": "alarms", "description": "What is wrong with meters and links, and who has seen to it."},
@@ -146,6 +149,8 @@ def _api() -> APIRouter:
     for module in (
         api_overview,
         api_alarms,
+        api_commands,
+        api_standing_orders,
         api_meters,
         api_curves,
         api_areas,

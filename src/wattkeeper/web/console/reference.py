@@ -17,7 +17,7 @@ router = APIRouter(include_in_schema=False, dependencies=[needs()])
 # The API describes itself in English; its reference page says the same in the visitor's language.
 SUBJECTS: Final = (
     N_("overview"), N_("meters"), N_("load curves"), N_("links"), N_("areas"), N_("alarms"), N_("notices"), N_("bills"), N_("tariffs"), N_("accounts"), N_("customers"),
-    N_("payments"), N_("import"), N_("search"), N_("portal"),
+    N_("payments"), N_("import"), N_("search"), N_("portal"), N_("commands"),
 )  # fmt: skip
 SUMMARIES: Final = (
     N_("The figures of the overview"), N_("Links with state and success"), N_("List meters"), N_("One meter"),
@@ -37,6 +37,11 @@ SUMMARIES: Final = (
     N_("Give an account a tariff"), N_("One account"), N_("Change an account"), N_("Close an account"),
     N_("Let an account pay for a metering point"), N_("Statement of an account"), N_("List customers"),
     N_("Enter a customer"), N_("One customer"), N_("Change a customer"), N_("Open an account"),
+    N_("List what meters were told"), N_("Tell meters something"), N_("What meters were told at once"),
+    N_("What became of each meter of a batch"), N_("Agree to a command as the second person"),
+    N_("Refuse a command as the second person"), N_("Take a command back"), N_("List commands"),
+    N_("One command and its steps"), N_("What a meter says of its relay"), N_("List standing orders"),
+    N_("Ask for a standing order"), N_("Agree to a standing order as the second person"), N_("End a standing order"),
 )  # fmt: skip
 
 
