@@ -5,12 +5,13 @@ command-line options. Every field is described in docs/reference/settings.md, wh
 """
 
 import os
+import re
 import tomllib
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -92,7 +93,6 @@ class Settings(BaseSettings):
     )
     meter_password: SecretStr = Field(
         default=SecretStr(""),
-        pattern=r"^(\d{8})?$",
         description="What meters want to hear before they obey a command, 8 digits: level and password, such as `02123456` (DL/T 645); empty: no commands. Best given as `WATTKEEPER_METER_PASSWORD`.",
     )
     meter_operator: str = Field(
@@ -153,6 +153,14 @@ class Settings(BaseSettings):
         """Options, then the environment, then the file."""
         file = TomlConfigSettingsSource(settings_cls, config_file())
         return init_settings, env_settings, file
+
+    @field_validator("meter_password")
+    @classmethod
+    def _eight_digits(cls, value: SecretStr) -> SecretStr:
+        # Not a pattern of the field: pydantic cannot hold one against a secret.
+        if not re.fullmatch(r"([0-9]{8})?", value.get_secret_value()):
+            raise ValueError("a meter password has 8 digits: level and password, such as 02123456")
+        return value
 
     @model_validator(mode="after")
     def _sender_of_notices(self) -> Self:
@@ -222,5 +230,5 @@ def _sentence(error: ValidationError, path: Path) -> str:
         variable = f"WATTKEEPER_{name.upper()}"
         where = variable if variable in os.environ else str(path)
         value = "…" if name.endswith("password") else repr(item["input"])
-        problems.append(f"`{name}` (from {where} or the command line) = {value}: {item['msg']}")
+        problems.append(f"`{name}` (from {where} or the command line) = {value}: {item['msg'].removeprefix('Value error, ')}")
     return "; ".join(problems) + "."
