@@ -230,5 +230,7 @@ def _sentence(error: ValidationError, path: Path) -> str:
         variable = f"WATTKEEPER_{name.upper()}"
         where = variable if variable in os.environ else str(path)
         value = "…" if name.endswith("password") else repr(item["input"])
-        problems.append(f"`{name}` (from {where} or the command line) = {value}: {item['msg'].removeprefix('Value error, ')}")
+        problems.append(
+            f"`{name}` (from {where} or the command line) = {value}: {item['msg'].removeprefix('Value error, ')}"
+        )
     return "; ".join(problems) + "."
