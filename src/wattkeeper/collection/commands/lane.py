@@ -163,9 +163,7 @@ class CommandLane:
                 command, CommandState.SENDING, detail=sent.why or None, exchange_id=sent.exchange_id
             )
             if sent.failure in {Failure.REFUSED, Failure.UNSUPPORTED}:
-                wants = sent.error is not None and commander.wants_authentication(sent.error)
-                outcome = Outcome.WANTS_AUTHENTICATION if wants else Outcome.REFUSED
-                await self._end(command, CommandState.FAILED, outcome, sent, detail=sent.why)
+                await self._end(command, CommandState.FAILED, Outcome.REFUSED, sent, detail=sent.why)
                 return
             if sent.failure is not None:
                 break

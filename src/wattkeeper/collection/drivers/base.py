@@ -184,7 +184,3 @@ class Commander(Protocol):
     def control(self, address: str, *, zone: ZoneInfo) -> Telling:
         """The request for the state of the relay and standing instructions."""
         ...
-
-    def wants_authentication(self, error: Exception) -> bool:
-        """Whether this error says that the meter takes commands only in ciphered form."""
-        ...

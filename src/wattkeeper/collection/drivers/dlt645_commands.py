@@ -16,7 +16,7 @@ from wattkeeper.collection.commands.values import ControlState
 from wattkeeper.collection.drivers.base import Measured, MeterSecret, Request, Telling
 from wattkeeper.collection.drivers.dlt645 import CLOCK_DATE, CLOCK_TIME, ClockRequest
 from wattkeeper.protocols.dlt645.commands import CommandExchange, RelayExchange, WriteExchange
-from wattkeeper.protocols.dlt645.errors import BodyError, MeterRefused, RequestError
+from wattkeeper.protocols.dlt645.errors import BodyError, RequestError
 from wattkeeper.protocols.dlt645.master import ReadExchange
 from wattkeeper.protocols.dlt645.requests import Access
 from wattkeeper.protocols.dlt645.status import CONTROL_WORD, ControlWord
@@ -40,7 +40,6 @@ _NOT_BY_HAND: Final = {
     "040004": "another address or number makes it another meter",
     "04000C": "passwords cannot be read back",
 }
-_PASSWORD_WRONG: Final = 0x04
 
 
 class ControlTelling:
@@ -193,13 +192,6 @@ class Dlt645Commander:
     def control(self, address: str, *, zone: ZoneInfo) -> Telling:  # noqa: ARG002 - the word has no time in it
         """The request for status word 3."""
         return ControlTelling(address)
-
-    def wants_authentication(self, error: Exception) -> bool:
-        """Whether the meter refuses the password: those of the State Grid obey ciphered commands only.
-
-        ERR b2 says "wrong password or not authorised" and does not tell the two apart.
-        """
-        return isinstance(error, MeterRefused) and bool(error.bits & _PASSWORD_WRONG)
 
 
 def _parameter(argument: Mapping[str, Any] | None) -> tuple[str, bytes]:
