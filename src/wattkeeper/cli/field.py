@@ -15,6 +15,7 @@ from wattkeeper.collection import fieldwork
 from wattkeeper.collection.drivers.dlt645 import quantity_of
 from wattkeeper.kernel.errors import WattkeeperError
 from wattkeeper.protocols.dlt645.explain import Explanation, explain
+from wattkeeper.protocols.modbus import explain as modbus
 
 LinkOption = Annotated[
     str,
@@ -129,7 +130,7 @@ def decode(
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Explain DL/T 645 frames byte by byte, right or broken; exit code 1 if one was broken."""
+    """Explain DL/T 645 and Modbus frames byte by byte, right or broken; exit code 1 if one was broken."""
     broken = False
     for text in _frames(frames):
         try:
@@ -141,14 +142,27 @@ def decode(
             else:
                 print_error(error)
             continue
-        explanation = explain(raw)
+        explanation = _explained(raw)
         broken = broken or not explanation.valid
         if json:
-            print_json(explanation.as_json(quantity_of=quantity_of))
+            print_json(
+                explanation.as_json(quantity_of=quantity_of)
+                if isinstance(explanation, Explanation)
+                else explanation.as_json()
+            )
         else:
             _print_explanation(explanation)
     if broken:
         raise typer.Exit(code=1)
+
+
+def _explained(raw: bytes) -> Explanation | modbus.Explanation:
+    """By the protocol in which the bytes are a frame, or else most nearly one."""
+    found = explain(raw)
+    if found.valid:
+        return found
+    other = modbus.explain(raw)
+    return other if other.valid or modbus.looks_like_modbus(raw) else found
 
 
 def _frames(arguments: list[str] | None) -> Iterator[str]:
@@ -182,7 +196,7 @@ def _octets(text: str) -> bytes:
         ) from None
 
 
-def _print_explanation(explanation: Explanation) -> None:
+def _print_explanation(explanation: Explanation | modbus.Explanation) -> None:
     zh = chinese()
     rows = [
         (part.offset, part.octets.hex(" ").upper(), part.label_zh if zh else part.label_en, part.value)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from wattkeeper import __version__
-from wattkeeper.cli import field, office, people, server
+from wattkeeper.cli import field, modbus, office, people, server
 from wattkeeper.cli.output import USER_ERRORS, print_error
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command("scan", rich_help_panel=AT_THE_METER)(field.scan)
 app.command("read", rich_help_panel=AT_THE_METER)(field.read)
 app.command("monitor", rich_help_panel=AT_THE_METER)(field.monitor)
 app.command("decode", rich_help_panel=AT_THE_METER)(field.decode)
+app.add_typer(modbus.modbus, name="modbus", rich_help_panel=AT_THE_METER)
 app.command("demo", rich_help_panel=THE_SERVER)(server.demo)
 app.command("serve", rich_help_panel=THE_SERVER)(server.serve)
 app.command("status", rich_help_panel=THE_SERVER)(server.status)

@@ -11,11 +11,12 @@ from rich.text import Text
 
 from wattkeeper.kernel.errors import WattkeeperError
 from wattkeeper.protocols.dlt645 import Dlt645Error
+from wattkeeper.protocols.modbus import ModbusError
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
-USER_ERRORS = (WattkeeperError, Dlt645Error)
+USER_ERRORS = (WattkeeperError, Dlt645Error, ModbusError)
 """What a user's input, a link or a meter can cause; anything else is a bug and may show its traceback."""
 
 
