@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from wattkeeper.protocols.dlt645.values import decode_body
+from wattkeeper.protocols.modbus.errors import RequestError
 from wattkeeper.protocols.modbus.frames import Frame, RtuReader
 from wattkeeper.protocols.modbus.maps import Detection, Register, RegisterMap
 from wattkeeper.protocols.modbus.meter import (
@@ -14,6 +15,7 @@ from wattkeeper.protocols.modbus.meter import (
     Refusal,
 )
 from wattkeeper.protocols.modbus.units import factor
+from wattkeeper.protocols.modbus.values import reorder
 from wattkeeper.simulator.device import VirtualMeter
 from wattkeeper.simulator.faults import Emission
 
@@ -182,7 +184,11 @@ def _content(register: Register, measured: Mapping[str, tuple[Decimal, str]], *,
     value, unit = measured[register.key]
     size = factor(unit, register.unit)
     assert size is not None
-    return register.encode(value * size)
+    try:
+        return register.encode(value * size)
+    except RequestError:  # more than the register can tell: meters stay at the end of their scale
+        ones = b"\xff" * (2 * register.words)
+        return reorder(b"\x7f" + ones[1:] if register.kind.startswith("int") else ones, register.order)
 
 
 def _expected(detection: Detection) -> bytes:
