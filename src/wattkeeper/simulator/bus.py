@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from itertools import zip_longest
 
 from wattkeeper.protocols.dlt645.frames import BROADCAST, Frame
-from wattkeeper.protocols.dlt645.meter import MeterSide
+from wattkeeper.protocols.dlt645.meter import AnsweringSide, MeterSide
+from wattkeeper.protocols.dlt645.meter_1997 import MeterSide1997
 from wattkeeper.simulator.device import VirtualMeter
 from wattkeeper.simulator.faults import Emission
 from wattkeeper.simulator.modbus import VirtualModbusMeter
@@ -14,7 +15,7 @@ PREAMBLE = 4
 """FEH before a reply, as most meters send them."""
 _IDLE = 0xFF
 _CHECKSUM = -2
-_READDRESSING = (0x14, 0x15)  # a write may change an address
+_READDRESSING = (0x04, 0x0A, 0x14, 0x15)  # writes, which may change an address
 
 
 class VirtualBus:
@@ -39,8 +40,8 @@ class VirtualBus:
         self.meters = list(meters)
         self.modbus = list(modbus)
         self.echo = echo
-        self._sides = [(meter, MeterSide(meter)) for meter in self.meters]
-        self._by_address: dict[str, list[tuple[VirtualMeter, MeterSide]]] = {}
+        self._sides = [(meter, _side(meter)) for meter in self.meters]
+        self._by_address: dict[str, list[tuple[VirtualMeter, AnsweringSide]]] = {}
         self._index()
         self._dice = random.Random(seed)  # noqa: S311 -- faults have to repeat, not to be secret
 
@@ -74,6 +75,10 @@ class VirtualBus:
             return [Emission(0.0, _collision([reply for _, reply in replies]))]
         [(meter, octets)] = replies
         return meter.faults.apply(octets, self._dice)
+
+
+def _side(meter: VirtualMeter) -> AnsweringSide:
+    return MeterSide1997(meter) if meter.spec.edition == 1997 else MeterSide(meter)  # noqa: PLR2004
 
 
 def _collision(replies: list[bytes]) -> bytes:

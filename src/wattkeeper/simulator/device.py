@@ -8,6 +8,7 @@ import numpy as np
 
 from wattkeeper.simulator.bcd import bcd, minutes
 from wattkeeper.simulator.clock import Clock, civil_seconds, civil_time
+from wattkeeper.simulator.edition1997 import in_words_of_2007, read_1997
 from wattkeeper.simulator.electrics import Electrics, Snapshot
 from wattkeeper.simulator.faults import Faults
 from wattkeeper.simulator.freezes import FreezeMemory
@@ -156,6 +157,14 @@ class VirtualMeter:
     def execute(self, function: int, body: bytes) -> bytes | int:
         """Any other command: the data of the reply, or the ERR bits of a refusal."""
         return self.orders.execute(function, body)
+
+    def read_1997(self, di: str) -> bytes | None:
+        """The data of an identifier of the 1997 edition."""
+        return read_1997(di, self.read)
+
+    def execute_1997(self, function: int, body: bytes) -> bytes | int:
+        """A command of the 1997 edition."""
+        return self.orders.execute(*in_words_of_2007(function, body))
 
     # -- what its orders ask
 

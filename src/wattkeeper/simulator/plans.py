@@ -15,6 +15,7 @@ from wattkeeper.simulator.loads import SHAPES
 T = TypeVar("T")
 _ADDRESS_DIGITS = 12
 _THREE_PHASE = {"factory", "office", "street_light"}
+_EDITIONS = (2007, 1997)
 _AREA_KINDS = ("feeder", "area", "box")
 
 
@@ -59,6 +60,7 @@ class MeterPlan:
         clock_offset: how far its clock is ahead. [s]
         silent_since: from when on it answers no more.
         faults: as ``Faults``.
+        edition: of DL/T 645, 2007 or 1997.
         seed: of its load; by default from its address.
         exchange: another meter that takes its place, as ``ExchangePlan``.
 
@@ -80,6 +82,7 @@ class MeterPlan:
     clock_offset: float = 0.0
     silent_since: datetime | None = None
     faults: Mapping[str, Any] = field(default_factory=dict)
+    edition: int = 2007
     seed: int | None = None
     exchange: ExchangePlan | None = None
 
@@ -233,6 +236,8 @@ def _meter_plan(described: Mapping[str, Any], place: str, today: date | None) ->
     _check_address(plan.address, here)
     if plan.kind not in SHAPES:
         raise WorldError(f"The kind {plan.kind!r} of {here} is not one of {', '.join(SHAPES)}.")
+    if plan.edition not in _EDITIONS:
+        raise WorldError(f"The edition {plan.edition!r} of {here} is neither 2007 nor 1997.")
     if plan.rolls_over is not None and plan.first_register:
         raise WorldError(f"Say either the `first_register` of {here} or when it `rolls_over`.")
     return plan

@@ -31,6 +31,7 @@ class MeterSpec:
         supply_voltage: what its place is supplied with on average. [V]
         seed: makes it differ from others.
         passwords: what opens which level, P2 P1 P0 as people write them.
+        edition: of DL/T 645 that it speaks, 2007 or 1997.
         guarded: whether its programming key must be pressed before it obeys, as on meters without a security module.
 
     """
@@ -48,6 +49,7 @@ class MeterSpec:
     supply_voltage: float = NOMINAL_V
     seed: int = 1
     passwords: Mapping[int, str] = field(default_factory=lambda: PASSWORDS)
+    edition: int = 2007
     guarded: bool = False
 
 

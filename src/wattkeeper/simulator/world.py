@@ -188,6 +188,7 @@ class Neighbourhood:
             ct_ratio=plan.ct_ratio,
             supply_voltage=plan.supply_voltage,
             seed=plan.chance,
+            edition=plan.edition,
         )
 
     def _register_before(self, rolls_over: datetime, spec: MeterSpec, load: Load) -> int:

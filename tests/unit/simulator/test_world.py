@@ -20,7 +20,9 @@ def world(**meter):
         pytest.param({}, "at least one", id="empty"),
         pytest.param({"links": [{"meters": []}]}, "link 1 is not complete", id="link without code"),
         pytest.param({"links": [{"code": "a", "bauds": 9600}]}, "'bauds'", id="unknown entry of a link"),
-        pytest.param({"links": [{"code": "a", "transport": "udp"}]}, "not tcp, pty or modbus-tcp", id="transport"),
+        pytest.param(
+            {"links": [{"code": "a", "transport": "udp"}]}, "not tcp, pty or modbus-tcp", id="transport"
+        ),
         pytest.param({"links": [{"code": "a"}, {"code": "a"}]}, "link code a is used twice", id="code twice"),
         pytest.param(world(address="161"), "12 digits", id="short address"),
         pytest.param(world(address=161), "12 digits", id="address as a number"),

@@ -157,6 +157,8 @@ def layout_of(di: str) -> Layout | None:
         return None
     if found.format == "record (see layouts)":
         return layout(di, _record_fields(di))
+    if di in _RELAY_RECORDS:
+        return layout(di, _relay_record(di), step=1)
     picture, _, repeat = found.format.partition(" x")
     if not repeat:
         codec = _codec(found, picture, found.size)
@@ -251,6 +253,25 @@ def _record_fields(di: str) -> Iterable[Field]:
         codec = _record_codec(picture, int(size) // total, unit, signed=signed == "yes")
         for number in range(1, total + 1):
             yield Field(di, codec, f"{name}_{number}" if repeats else name, name_zh)
+
+
+# State Grid supplement: the last trip and the last closing, with the registers at that moment. Meters stop early.
+_RELAY_RECORDS = ("1D000101", "1E000101")
+_RELAY_REGISTERS = (
+    ("fwd_active_total", "正向有功总电能", "kWh"),
+    ("rev_active_total", "反向有功总电能", "kWh"),
+    *(
+        (f"q{number}_reactive_total", f"第{zh}象限无功总电能", "kvarh")
+        for number, zh in enumerate("一二三四", 1)
+    ),
+)
+
+
+def _relay_record(di: str) -> Iterable[Field]:
+    yield Field(di, Moment("YYMMDDhhmmss"), "time", "发生时刻")
+    yield Field(di, Hex(4), "operator", "操作者代码")
+    for name, name_zh, unit in _RELAY_REGISTERS:
+        yield Field(di, Number(4, 2, unit=unit), name, name_zh)
 
 
 def _record_codec(picture: str, size: int, unit: str, *, signed: bool) -> Codec:

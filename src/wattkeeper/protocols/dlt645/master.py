@@ -40,6 +40,7 @@ __all__ = [
     "LoadRecordExchange",
     "ReadAddressExchange",
     "ReadExchange",
+    "answers",
     "plan_reads",
 ]
 
@@ -88,7 +89,7 @@ class Exchange:
             return self._answer(frame)  # as nearly all replies are
         if not frame.from_meter:
             return self._stray(frame, "it is a request (an echo, or a second master)")
-        if not _answers(asked.address, frame):
+        if not answers(asked.address, frame):
             self.strays.append(WrongAddress(asked=asked.address, frame=frame))
             return False
         if frame.function != asked.function:
@@ -121,7 +122,8 @@ class Exchange:
         self.raw += self.request or b""
 
 
-def _answers(asked: str, frame: Frame) -> bool:
+def answers(asked: str, frame: Frame) -> bool:
+    """Whether the meter that sent `frame` is one that `asked` names."""
     if asked == BROADCAST:  # by the book nobody answers 99..99; some meters do, with their own address
         return True
     return matches_address(asked, frame.address)

@@ -9,12 +9,13 @@ from typing import Protocol
 from wattkeeper.protocols.dlt645.frames import BROADCAST, WILDCARD, Frame, FrameReader, matches_address
 from wattkeeper.protocols.dlt645.load_records import split_load_records
 
-__all__ = ["MeterDevice", "MeterSide"]
+__all__ = ["AnsweringSide", "MeterDevice", "MeterSide", "clock_of"]
 
 _FIRST_PIECE = 196  # 200 data bytes less the identifier
 _NEXT_PIECE = 195  # less SEQ as well
 _MAX_PIECES = 256
-_TIME, _WRITE_ADDRESS, _FREEZE = 0x08, 0x15, 0x16
+_SECURITY, _TIME, _WRITE_ADDRESS, _FREEZE = 0x03, 0x08, 0x15, 0x16
+_FIRST_OF_2007 = 0x11
 _ERR_OTHER, _ERR_NO_DATA, _ERR_PASSWORD = 0x01, 0x02, 0x04
 
 
@@ -39,14 +40,12 @@ class MeterDevice(Protocol):
         """Any other command to this meter: the data of the normal reply, or the ERR bits of a refusal."""
 
 
-class MeterSide:
-    """Answers requests as DL/T 645-2007 asks of a meter; silent on damage and on what is for others."""
+class AnsweringSide:
+    """Finds requests in what the line brings and answers them; subclasses say how."""
 
-    def __init__(self, device: MeterDevice, *, preamble: int = 4) -> None:
-        self._device = device
+    def __init__(self, *, preamble: int = 4) -> None:
         self._preamble = preamble
         self._reader = FrameReader()
-        self._pieces: dict[str, list[bytes]] = {}  # what is left of the last long reply, by identifier
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The replies, in order, to the requests that `chunk` completes."""
@@ -64,6 +63,19 @@ class MeterSide:
 
     def answer(self, request: Frame) -> Frame | None:
         """The reply to one request; None for silence."""
+        raise NotImplementedError
+
+
+class MeterSide(AnsweringSide):
+    """Answers requests as DL/T 645-2007 asks of a meter; silent on damage and on what is for others."""
+
+    def __init__(self, device: MeterDevice, *, preamble: int = 4) -> None:
+        super().__init__(preamble=preamble)
+        self._device = device
+        self._pieces: dict[str, list[bytes]] = {}  # what is left of the last long reply, by identifier
+
+    def answer(self, request: Frame) -> Frame | None:
+        """The reply to one request; None for silence."""
         if request.address == BROADCAST:
             self._broadcast(request)
             return None
@@ -76,6 +88,8 @@ class MeterSide:
                 reply = self._read_next(request)
             case 0x13:
                 reply = self._reply(request, bytes.fromhex(self._device.address)[::-1])
+            case function if function < _FIRST_OF_2007 and function not in (_SECURITY, _TIME):
+                reply = None  # a number of 1997, reserved in 2007 (§5.2.4): it understands nothing
             case 0x08:  # to its own address: some meters follow it, none answers
                 self._broadcast(request)
                 reply = None
@@ -85,7 +99,7 @@ class MeterSide:
 
     def _broadcast(self, request: Frame) -> None:
         if request.function == _TIME:
-            at = _clock(request.body)
+            at = clock_of(request.body)
             if at is not None:
                 self._device.set_time(at)
         elif request.function == _FREEZE:
@@ -144,7 +158,7 @@ def _cut(di: str, body: bytes) -> list[bytes]:
     return pieces
 
 
-def _clock(body: bytes) -> datetime | None:
+def clock_of(body: bytes) -> datetime | None:
     """The time of an 08H frame, naive as a meter's clock is; None when it is none."""
     try:
         return datetime.strptime(body[::-1].hex(), "%y%m%d%H%M%S")  # noqa: DTZ007 - a meter's clock has no zone

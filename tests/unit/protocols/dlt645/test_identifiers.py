@@ -49,6 +49,28 @@ def test_every_pattern_of_the_standard_is_found_with_its_length_unit_and_sign(sh
                 )  # fmt: skip
 
 
+def test_every_block_pattern_of_the_standard_has_a_layout_of_its_members(shared):
+    patterns = [row["pattern"] for row in _rows(shared / "facts/dlt645_di_patterns.csv")]
+    assert len(patterns) == 24
+    members = {"00ZZFFKK": 64, "00ZZTTFF": 13, "01ZZTTFF": 13}
+    assert {pattern for pattern in patterns if "[" not in pattern} == set(members)
+    for pattern, most in members.items():
+        for kind in range(1, 0x0B):
+            di = pattern.replace("ZZ", f"{kind:02X}").replace("TT", "04").replace("KK", "01")
+            layout = layout_of(di)
+            assert [layout.counts[size] for size in sorted(layout.counts)] == list(range(1, most + 1)), di
+
+
+def test_every_row_of_the_standard_survives_the_round_trip(shared):
+    for row in _rows(shared / "facts/dlt645_di.csv"):
+        layout = layout_of(row["di"])
+        assert layout is not None, row["di"]
+        for size, count in list(layout.counts.items())[:1] + list(layout.counts.items())[-1:]:
+            values = layout.decode(bytes(size))
+            assert len(values) == count
+            assert len(layout.encode([(value.value, value.occurred_at) for value in values])) == size
+
+
 def test_every_1997_identifier_is_found_with_its_meaning(shared):
     rows = _rows(shared / "facts/dlt645_1997_di.csv")
     assert len(rows) == 1332

@@ -272,6 +272,17 @@ def test_an_event_record_has_named_parts():
     )
 
 
+def test_the_record_of_a_trip_has_named_parts_and_may_stop_early():
+    body = wire("000012021125 78563412 00006000 00000000 00001200")
+    assert [(value.part, str(value.value)) for value in decode_body("1D000101", body)] == [
+        ("time", "2025-11-02 12:00:00"),
+        ("operator", "12345678"),
+        ("fwd_active_total", "6000.00"),
+        ("rev_active_total", "0.00"),
+        ("q1_reactive_total", "1200.00"),
+    ]
+
+
 def test_counts_and_durations_come_per_phase():
     body = wire("010000 100000 020000 200000 030000 300000")
     assert [(value.part, int(value.value), value.unit) for value in decode_body("03010000", body)] == [
