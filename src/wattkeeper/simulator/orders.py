@@ -34,6 +34,8 @@ _CLEARS, _WRITES = 2, 4  # password levels
 _KEY_LASTS = 4 * 3600.0  # how long programming is allowed after the key was pressed [s]
 _PROGRAMMING_ALLOWED = 0x0008  # of status word 3
 _SECURE_LEVEL = 0x98
+_SECURITY_STATE = bytes.fromhex("FF028107")  # 078102FF
+_NOT_AUTHENTICATED = 0x0008  # of SERR
 _ENERGIES = ("import", "export", "q1", "q2", "q3", "q4")
 
 
@@ -77,6 +79,7 @@ class Orders:
         self.passwords = Passwords.of(spec.passwords)
         self.relay = Relay(on_open=self._tripped, on_close=self._closed)
         self._guarded = spec.guarded
+        self._esam = spec.esam
         self._key_pressed_at = float("-inf")
         self._now = now
         self._memory = memory
@@ -84,6 +87,7 @@ class Orders:
         self._past = past
         self._freezes = freezes
         self._functions = {
+            0x03: self._tell_security_state,
             0x14: self._write,
             0x15: self._take_address,
             0x16: self._freeze,
@@ -119,13 +123,23 @@ class Orders:
         return self._clock.label(self._now())
 
     def _may(self, octets: bytes, level: int) -> bool:
-        """Whether PA P0 P1 P2 are right, and the key pressed on a meter that wants it."""
-        return (self._programmable or not self._guarded) and self.passwords.allow(
-            octets, level=level, now=self._shown
+        """Whether PA P0 P1 P2 are right, and the key pressed on a meter that wants it; never with a security chip."""
+        return (
+            not self._esam
+            and (self._programmable or not self._guarded)
+            and self.passwords.allow(octets, level=level, now=self._shown)
         )
 
     def _stamp(self) -> bytes:
         return low_first(f"{civil_time(self._shown):%y%m%d%H%M%S}")
+
+    # -- 03H: the security chip
+
+    def _tell_security_state(self, body: bytes) -> bytes | int:
+        """The state of the chip may be asked by anybody; authentication fails, as nobody here has keys."""
+        if not self._esam:
+            return OTHER
+        return body[:4] + bytes(26) if body[:4] == _SECURITY_STATE else _NOT_AUTHENTICATED
 
     # -- 14H: write
 

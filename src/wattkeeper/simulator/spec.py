@@ -32,6 +32,7 @@ class MeterSpec:
         seed: makes it differ from others.
         passwords: what opens which level, P2 P1 P0 as people write them.
         edition: of DL/T 645 that it speaks, 2007 or 1997.
+        esam: whether it has a security chip, whose keys nobody here has: it refuses plain commands.
         guarded: whether its programming key must be pressed before it obeys, as on meters without a security module.
 
     """
@@ -50,6 +51,7 @@ class MeterSpec:
     seed: int = 1
     passwords: Mapping[int, str] = field(default_factory=lambda: PASSWORDS)
     edition: int = 2007
+    esam: bool = False
     guarded: bool = False
 
 

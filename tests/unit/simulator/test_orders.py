@@ -24,6 +24,7 @@ from wattkeeper.protocols.dlt645 import (
     WriteExchange,
     encode_value,
 )
+from wattkeeper.protocols.dlt645.security import AuthenticationFailed, SecurityStatusExchange
 from wattkeeper.simulator import VirtualBus
 
 ADDRESS = "000000000161"
@@ -359,3 +360,16 @@ def test_cleared_events_are_gone_and_that_is_written_down(meter):
     tell(device, ClearEventsExchange(ADDRESS, access=CLEARS))
     assert ask(device, "1D000001")[0].value == 0
     assert [value.value for value in ask(device, "03300301")][1:] == ["12345678", "FFFFFFFF"]
+
+
+# --- security chips -----------------------------------------------------------------------------------------------
+
+
+def test_a_meter_with_a_security_chip_refuses_plain_commands_and_says_that_it_has_one(meter):
+    device = meter(esam=True)
+    with pytest.raises(MeterRefused, match="not authorised"):
+        switch(device, "trip")
+    assert not device.is_tripped
+    assert tell(device, SecurityStatusExchange(ADDRESS)).state == bytes(26)
+    with pytest.raises(AuthenticationFailed):
+        tell(meter(), SecurityStatusExchange(ADDRESS))

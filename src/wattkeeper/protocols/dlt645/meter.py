@@ -15,7 +15,7 @@ _FIRST_PIECE = 196  # 200 data bytes less the identifier
 _NEXT_PIECE = 195  # less SEQ as well
 _MAX_PIECES = 256
 _SECURITY, _TIME, _WRITE_ADDRESS, _FREEZE = 0x03, 0x08, 0x15, 0x16
-_FIRST_OF_2007 = 0x11
+_FIRST_OF_2007, _OLD = 0x11, 1997
 _ERR_OTHER, _ERR_NO_DATA, _ERR_PASSWORD = 0x01, 0x02, 0x04
 
 
@@ -88,7 +88,7 @@ class MeterSide(AnsweringSide):
                 reply = self._read_next(request)
             case 0x13:
                 reply = self._reply(request, bytes.fromhex(self._device.address)[::-1])
-            case function if function < _FIRST_OF_2007 and function not in (_SECURITY, _TIME):
+            case function if function < _FIRST_OF_2007 and function != _TIME and request.edition == _OLD:
                 reply = None  # a number of 1997, reserved in 2007 (§5.2.4): it understands nothing
             case 0x08:  # to its own address: some meters follow it, none answers
                 self._broadcast(request)
@@ -136,7 +136,8 @@ class MeterSide(AnsweringSide):
         return Frame(self._device.address, 0x80 | (0x20 if more else 0) | request.function, body)
 
     def _refuse(self, request: Frame, bits: int) -> Frame:
-        return Frame(self._device.address, 0xC0 | request.function, bytes([bits]))
+        size = 2 if request.function == _SECURITY else 1  # SERR instead of ERR
+        return Frame(self._device.address, 0xC0 | request.function, bits.to_bytes(size, "little"))
 
 
 def _cut(di: str, body: bytes) -> list[bytes]:

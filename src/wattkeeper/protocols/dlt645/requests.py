@@ -27,7 +27,9 @@ __all__ = [
     "read_address",
     "read_next",
     "relay",
+    "relay_body",
     "relay_ciphered",
+    "security",
     "write",
     "write_address",
 ]
@@ -166,16 +168,26 @@ def clear_events(address: str, di: str = "FFFFFFFF", *, access: Access) -> Frame
 
 def relay(address: str, action: str, *, access: Access, valid_until: datetime) -> Frame:
     """1CH: trip, close, alarm or keep power; the meter drops it after `valid_until` (its own clock)."""
+    return Frame(check_address(address), 0x1C, access.encode() + relay_body(action, valid_until))
+
+
+def relay_body(action: str, valid_until: datetime) -> bytes:
+    """N1 to N8 of 1CH: what to do, and until when by the meter's own clock."""
     if action not in RELAY_ACTIONS:
         raise RequestError(f"{action!r} is not a relay action: {', '.join(RELAY_ACTIONS)}.")
-    command = bytes([RELAY_ACTIONS[action], 0]) + _clock(valid_until)
-    return Frame(check_address(address), 0x1C, access.encode() + command)
+    return bytes([RELAY_ACTIONS[action], 0]) + _clock(valid_until)
 
 
 def relay_ciphered(address: str, operator: str, cipher: bytes) -> Frame:
     """1CH with PA = 98H: what `cipher` (cipher text and MAC, 20 bytes for one command) says only a key tells."""
     access = bytes([SECURE_LEVEL, 0, 0, 0]) + _digits(operator, 4, "operator code")
     return _within(Frame(check_address(address), 0x1C, access + cipher), MAX_BODY)
+
+
+def security(address: str, di: str, data: bytes, *, operator: str) -> Frame:
+    """03H: `data` for the meter's security chip under an identifier of family 07."""
+    body = identifier_bytes(di) + _digits(operator, 4, "operator code") + data
+    return _within(Frame(check_address(address), 0x03, body), MAX_BODY)
 
 
 def _within(frame: Frame, most: int) -> Frame:
