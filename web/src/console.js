@@ -145,6 +145,15 @@ function startAlarms() {
   })
 }
 
+// Commands that take a step: the pages that show them are asked for again, at most once a second.
+let commandsDue
+function startCommands() {
+  if (!document.querySelector('[data-poll="commands"], #control')) return
+  listen('commands', 'commands', () => {
+    commandsDue ??= setTimeout(() => { commandsDue = undefined; if (!document.hidden) poll('[data-poll="commands"]') }, 1000)
+  })
+}
+
 // Parts of a page that are asked for again while it is looked at; never under somebody's selection or open menu.
 function poll(selector) {
   if (document.querySelector('.htmx-request') || getSelection().toString()) return
@@ -185,6 +194,7 @@ startTick()
 startReadings()
 startStates()
 startAlarms()
+startCommands()
 startIslands()
 ageAll()
 reachable()

@@ -25,7 +25,7 @@ async function follow() {
   following = want
   source = want ? new EventSource('/events?topics=' + encodeURIComponent(want)) : null
   if (!source) return
-  for (const topic of ['tick', 'readings', 'meters', 'alarms', 'traffic']) {
+  for (const topic of ['tick', 'readings', 'meters', 'alarms', 'commands', 'traffic']) {
     source.addEventListener(topic, event => {
       const parcel = { topic, message: JSON.parse(event.data) }
       hand(parcel)

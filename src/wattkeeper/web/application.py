@@ -28,6 +28,9 @@ from wattkeeper.web.console import (
     areas,
     billing,
     billing_files,
+    command_form,
+    commands,
+    control_card,
     customer_files,
     exchanges,
     imports,
@@ -42,6 +45,7 @@ from wattkeeper.web.console import (
     registry_forms,
     search,
     sign_in,
+    standing_orders,
     system_files,
     tariffs,
 )
@@ -117,6 +121,10 @@ def create_application(services: Services) -> FastAPI:
         meters,
         meter,
         meter_cards,
+        standing_orders,  # before `commands`: its address is no batch called standing
+        command_form,
+        commands,
+        control_card,
         exchanges,
         links,
         billing,

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
+from wattkeeper.collection.commands.values import CommandNews
 from wattkeeper.collection.values import LinkStatus, LiveReading, MeterState
 from wattkeeper.kernel.hub import Hub
 from wattkeeper.links.traffic import Traffic
@@ -40,6 +41,7 @@ ALARMS_TOLD: Final = 3
 WELCOME_BATCHES: Final = 40
 """Batches after which it is looked whether the listener is still signed in: every ten seconds."""
 ALARMS: Final = "alarms"
+COMMANDS: Final = "commands"
 T = TypeVar("T")
 
 router = APIRouter(include_in_schema=False, dependencies=[needs()])
@@ -95,6 +97,8 @@ class Batch:
     meters: dict[int, dict[str, str]] = field(default_factory=dict)
     alarms: list[FindingNews] = field(default_factory=list)
     open_alarms: OpenCounts = field(default_factory=OpenCounts)
+    commands: int = 0
+    """Steps that commands took."""
 
     def take(self, message: Any) -> None:
         """One message of the hub."""
@@ -110,6 +114,8 @@ class Batch:
                 self.meters[message.meter_id] = {"state": shown.level, "text": shown.text}
             case FindingNews() if _sees(self.sight, message.finding):
                 self.alarms.append(message)
+            case CommandNews() if _in(message.meter_id, self.sight.meters):
+                self.commands += 1
             case list():
                 mine = [item for item in message if _in(item.meter_id, self.sight.meters)]
                 self.readings += len(mine)
@@ -141,6 +147,8 @@ class Batch:
             yield _event("traffic", {"frames": frames, "skipped": self.skipped})
         if self.alarms:
             yield _event("alarms", self._alarms())
+        if self.commands:
+            yield _event("commands", {"steps": self.commands})
         if "tick" in self.wants and (self.texts or self.links):
             yield _event("tick", {"texts": self.texts, "links": self.links})
 
@@ -205,6 +213,7 @@ async def _stream(
         ["traffic"] if any(want.startswith("traffic:") for want in wants) else []
     )
     topics += ["finding"] if ALARMS in wants else []
+    topics += ["command"] if COMMANDS in wants else []
     sight = await run_in_threadpool(Sight.of, services)
     total, quiet, batches = 0, 0, 0
     yield "retry: 2000\n: connected\n\n"
@@ -230,7 +239,7 @@ async def _stream(
 
 @router.get("/events")
 async def events(request: Request, topics: str = "tick") -> StreamingResponse:
-    """Server-sent events of the wanted topics: `tick`, `alarms`, `meter:<id>`, `traffic:<link code>`, `traffic:` for every link."""
+    """Server-sent events of the wanted topics: `tick`, `alarms`, `commands`, `meter:<id>`, `traffic:<link code>`, `traffic:` for every link."""
     wants = frozenset(topics.split(",")[:TOPICS_MAX])
     say = await run_in_threadpool(language_of, request)
     services, principal = services_of(request), principal_of(request)
@@ -242,5 +251,7 @@ async def events(request: Request, topics: str = "tick") -> StreamingResponse:
         wants = frozenset(want for want in wants if not want.startswith("traffic:"))
     if not principal.may(Right.ALARMS_VIEW):
         wants -= {ALARMS}
+    if not principal.may(Right.COMMANDS_VIEW):
+        wants -= {COMMANDS}
     stream = _stream(services, request.app.state.live, wants, say, lambda: still_welcome(request))
     return StreamingResponse(stream, media_type="text/event-stream", headers={"x-accel-buffering": "no"})

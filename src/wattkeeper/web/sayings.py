@@ -84,6 +84,28 @@ _ERRORS: Final[Mapping[str, tuple[str, str | None]]] = {
         N_("These master data cannot be kept as given."),
         N_("Check the values and what they refer to."),
     ),
+    "BadCommand": (
+        N_("This cannot be asked of meters like that."),
+        N_("Look at the meters, the reason and the value, and ask again."),
+    ),
+    "NotOptedIn": (
+        N_("Closing a relay with nobody at the meter is switched off here: somebody may be at the wires."),
+        N_("Ask for leave to close: the customer then closes by the meter's key."),
+    ),
+    "KeepsPower": (
+        N_("A meter among them keeps power and is not tripped."),
+        N_("Leave it out, or first end keeping power there, if that is meant."),
+    ),
+    "SecondPersonNeeded": (
+        N_("Another person has to decide this."),
+        N_("Have a colleague look at it who may see all of its meters; who asked can take it back."),
+    ),
+    "UnknownCommand": (N_("There is no such command."), N_("Look at the list of commands.")),
+    "TooLate": (N_("It is too late for that: it was decided, sent or ended before."), N_("Its page says what became of it.")),
+    "StandingOrderRefuses": (
+        N_("The standing order does not cover this."),
+        N_("Ask without it: a second person then decides."),
+    ),
     "PeriodTaken": (N_("Another one holds this place in that period."), None),
     "BadTimeRange": (N_("A period ends after it begins."), None),
     "BadRequest": (N_("The request cannot be understood."), None),

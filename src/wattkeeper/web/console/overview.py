@@ -9,7 +9,8 @@ from wattkeeper.web.access import needs, principal_of
 from wattkeeper.web.console.sign_in import home_of
 from wattkeeper.web.console.words import chart_words
 from wattkeeper.web.pages import language_of, render, services_of
-from wattkeeper.web.queries.overview import overview
+from wattkeeper.web.queries.command_words import decisions
+from wattkeeper.web.queries.overview import Task, overview
 
 router = APIRouter(include_in_schema=False, dependencies=[needs()])
 
@@ -21,6 +22,13 @@ def overview_page(request: Request) -> Response:
     if not principal.may(Right.METERS_VIEW):
         return RedirectResponse(home_of(principal), status_code=303)
     say = language_of(request)
-    view = overview(services_of(request), say, request.app.state.figures(services_of(request)))
+    services = services_of(request)
+    waiting = decisions(services, say, principal)
+    view = overview(
+        services,
+        say,
+        request.app.state.figures(services),
+        decisions=[Task("warn", item.what, item.why, item.href, item.since) for item in waiting],
+    )
     words = chart_words(say) | {"now": say.text("this month"), "before": say.text("last month")}
     return render(request, "overview.html", block="now", view=view, words=words)

@@ -18,8 +18,11 @@ from wattkeeper.collection.commands.values import (
     StandingOrderView,
     StepView,
 )
+from wattkeeper.security.rights import Right
+from wattkeeper.security.values import Principal
 from wattkeeper.web.language import Language
 from wattkeeper.web.queries.states import N_, Level
+from wattkeeper.web.services import Services
 
 KINDS: Final[Mapping[CommandKind, str]] = {
     CommandKind.TRIP: N_("Trip"),
@@ -80,6 +83,7 @@ OUTCOMES: Final[Mapping[Outcome, str]] = {
     ),
     Outcome.NO_PASSWORD: N_("No meter password is set in this installation (meter_password)."),
 }
+DECISIONS_SHOWN: Final = 3
 ORDER_STATES: Final[Mapping[str, tuple[Level, str]]] = {
     "asked": ("warn", N_("waits for approval")),
     "active": ("ok", N_("in force")),
@@ -195,6 +199,39 @@ class OrderLine:
     code: str
     approved_by: str | None
     ended_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Something that waits for a second person, as the overview tells it."""
+
+    what: str
+    why: str
+    href: str
+    since: datetime
+
+
+def decisions(services: Services, say: Language, principal: Principal) -> list[Decision]:
+    """What waits for whoever looks to decide: nothing for those who may not, and nothing they asked themselves."""
+    if not principal.may(Right.COMMANDS_APPROVE):
+        return []
+    now = services.clock()
+    found = services.commands.batches(scope=services.scope, waiting=True, limit=DECISIONS_SHOWN)
+    lines = [batch_line(batch, say) for batch in found if batch.expires_at > now]
+    return [
+        Decision(
+            what=say.text(
+                "%(command)s of %(n)s meters waits for your decision",
+                command=line.kind_text,
+                n=say.number(line.total),
+            ),
+            why=f"{line.asked_by}: {line.reason}",
+            href=f"/commands/{line.id}",
+            since=line.asked_at,
+        )
+        for line in lines
+        if not line.asked_by_login(principal.login)
+    ]
 
 
 def batch_line(batch: BatchView, say: Language) -> BatchLine:

@@ -219,8 +219,10 @@ def _sum(energies: Iterable[Decimal]) -> Decimal | None:
     return sum(known, Decimal(0)) if known else None
 
 
-def overview(services: Services, say: Language, known: Figures) -> Overview:
-    """Everything the overview shows."""
+def overview(
+    services: Services, say: Language, known: Figures, *, decisions: Sequence[Task] = ()
+) -> Overview:
+    """Everything the overview shows; `decisions` wait for whoever looks."""
     health = known.health
     links = link_lines(services, say, health)
     with services.database.read() as session:
@@ -229,7 +231,7 @@ def overview(services: Services, say: Language, known: Figures) -> Overview:
     unwatched = [link for link in links if (SubjectKind.LINK, link.id) not in watched]
     troubled = [item for item in known.troubled if not _has_alarm(item[0], watched)]
     alarms = list(_alarm_tasks(services, say))
-    tasks = [*alarms, *_link_tasks(unwatched, say), *_account_tasks(known, say)]
+    tasks = [*decisions, *alarms, *_link_tasks(unwatched, say), *_account_tasks(known, say)]
     shown = [*tasks, *_meter_tasks(services, troubled[: max(0, TASKS_SHOWN - len(tasks))], say)]
     waiting = services.monitoring.counts(services.scope).unacknowledged
     sums = known.energies
