@@ -10,6 +10,7 @@ from wattkeeper.web.access import Identity, require_declared
 from wattkeeper.web.api import administration as api_administration
 from wattkeeper.web.api import alarms as api_alarms
 from wattkeeper.web.api import areas as api_areas
+from wattkeeper.web.api import collection as api_collection
 from wattkeeper.web.api import commands as api_commands
 from wattkeeper.web.api import curves as api_curves
 from wattkeeper.web.api import editing as api_editing
@@ -28,6 +29,8 @@ from wattkeeper.web.console import (
     areas,
     billing,
     billing_files,
+    clocks,
+    collection,
     command_form,
     commands,
     control_card,
@@ -69,6 +72,7 @@ TAGS = [
     {"name": "commands", "description": "What meters are told, who agreed, and what became of it."},
     {"name": "areas", "description": "Where meters hang: the tree of areas, with what each used."},
     {"name": "links", "description": "The ways to meters, and their health."},
+    {"name": "collection", "description": "How well meters are read: success, latency, failures."},
     {"name": "alarms", "description": "What is wrong with meters and links, and who has seen to it."},
     {"name": "notices", "description": "Who is told of alarms, and the proof that they were."},
     {"name": "bills", "description": "Bills, and their documents."},
@@ -127,6 +131,8 @@ def create_application(services: Services) -> FastAPI:
         control_card,
         exchanges,
         links,
+        collection,
+        clocks,
         billing,
         billing_files,
         meter_files,
@@ -157,6 +163,7 @@ def _api() -> APIRouter:
     for module in (
         api_overview,
         api_alarms,
+        api_collection,
         api_commands,
         api_standing_orders,
         api_meters,

@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse
 from wattkeeper.registry.errors import NotFound
 from wattkeeper.security.rights import Right
 from wattkeeper.web.access import needs
+from wattkeeper.web.console.collection import drawn
 from wattkeeper.web.console.words import monitor_words
 from wattkeeper.web.exports import PAGE, Column, Export, Table, exported, paged
 from wattkeeper.web.language import Language
@@ -17,6 +18,7 @@ from wattkeeper.web.pages import language_of, render, services_of
 from wattkeeper.web.queries import meters, within
 from wattkeeper.web.queries.links import Health, LinkLine, health_today, link_lines
 from wattkeeper.web.queries.meters import FoundMeters, MeterFilter
+from wattkeeper.web.queries.periods import named_period
 from wattkeeper.web.queries.states import N_
 from wattkeeper.web.sayings import LINK_DOWN
 from wattkeeper.web.services import Services
@@ -131,6 +133,7 @@ def link_page(request: Request, code: Annotated[str, Path(max_length=64)]) -> HT
         "link.html",
         link=link,
         link_down=say.text(LINK_DOWN),
+        hours=drawn(services, say, named_period("today", zone=say.zone, now=services.clock()), found),
         meters=_meters(services, say, code, health),
         **_monitor(services, say, link=code),
     )

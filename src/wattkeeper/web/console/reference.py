@@ -17,7 +17,7 @@ router = APIRouter(include_in_schema=False, dependencies=[needs()])
 # The API describes itself in English; its reference page says the same in the visitor's language.
 SUBJECTS: Final = (
     N_("overview"), N_("meters"), N_("load curves"), N_("links"), N_("areas"), N_("alarms"), N_("notices"), N_("bills"), N_("tariffs"), N_("accounts"), N_("customers"),
-    N_("payments"), N_("import"), N_("search"), N_("portal"), N_("commands"),
+    N_("payments"), N_("import"), N_("search"), N_("portal"), N_("commands"), N_("collection"),
 )  # fmt: skip
 SUMMARIES: Final = (
     N_("The figures of the overview"), N_("Links with state and success"), N_("List meters"), N_("One meter"),
@@ -42,6 +42,8 @@ SUMMARIES: Final = (
     N_("Refuse a command as the second person"), N_("Take a command back"), N_("List commands"),
     N_("One command and its steps"), N_("What a meter says of its relay"), N_("List standing orders"),
     N_("Ask for a standing order"), N_("Agree to a standing order as the second person"), N_("End a standing order"),
+    N_("Success, latency and failures of reading"), N_("List recordings"), N_("Record a link"), N_("One recording"),
+    N_("A recording as a file"), N_("End a recording"), N_("Delete a recording"),
 )  # fmt: skip
 
 

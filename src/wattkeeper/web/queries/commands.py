@@ -28,6 +28,15 @@ COMMANDS: Final = (
     Command("/meters?state=silent", N_("Silent meters"), Right.METERS_VIEW, "offline 离线 失联 不在线"),
     Command("/areas", N_("Areas"), Right.METERS_VIEW, "transformer feeder 变压器 线路"),
     Command("/links", N_("Links"), Right.LINKS_VIEW, "serial port concentrator 串口 集中器 采集"),
+    Command(
+        "/collection",
+        N_("Reading quality"),
+        Right.LINKS_VIEW,
+        "success failures retries latency 成功率 失败 重试 采集",
+    ),
+    Command(
+        "/clocks", N_("Clocks"), Right.METERS_VIEW, "clock supervision time deviation 时钟 校时 对时 偏差"
+    ),
     Command("/frames", N_("Frames"), Right.METERS_VIEW, "DL/T 645 protocol 报文 解析"),
     Command("/commands", N_("Commands"), Right.COMMANDS_VIEW, "trip close relay 跳闸 合闸 保电 控制 命令"),
     Command("/commands/new", N_("New command"), Right.COMMANDS_ASK, "trip close relay 跳闸 合闸 保电 校时 下发"),
