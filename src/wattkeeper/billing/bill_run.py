@@ -6,6 +6,7 @@ After a crash the next worker goes on behind the last committed step, so no acco
 import hashlib
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from wattkeeper.kernel.database import DatabaseError
 from wattkeeper.kernel.jobs import ClaimedJob, JobLost, JobQueue, Step
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.readings.service import IntervalService
+from wattkeeper.security.acting import Actor, ActorKind, current_actor
 from wattkeeper.security.audit import record
 
 if TYPE_CHECKING:
@@ -45,10 +47,13 @@ class BillRuns:
         digest = hashlib.sha256(repr(among).encode()).hexdigest()[:12]
         prefix = f"{KIND}/{period}/{digest}/"
         args = {"start": period.start, "end": period.end, "account_ids": among}
+        by = current_actor()
         with self._database.write() as session:
             known, unfinished = BillingRepository(session).runs_of(prefix)
             number = known if unfinished else known + 1
-            job_id = self._jobs.enqueue(session, KIND, key=f"{prefix}{number}", args=args, now=now)
+            job_id = self._jobs.enqueue(
+                session, KIND, key=f"{prefix}{number}", args={**args, "by": asdict(by)}, now=now
+            )
             if not unfinished:
                 record(session, "bill_run.start", now=now, subject=("job", job_id), after=args)
             return job_id
@@ -116,7 +121,9 @@ class BillRuns:
         try:
             prepared = self._billing.prepare(account_id, period=period, now=now)
             with self._database.write() as session:
-                view = self._billing.issue_prepared(session, prepared, now=now, due_at=None)
+                view = self._billing.issue_prepared(
+                    session, prepared, now=now, due_at=None, actor=_starter(job.args)
+                )
                 done = {
                     **cursor,
                     "billed": cursor["billed"] + 1,
@@ -153,6 +160,12 @@ def _next(among: Sequence[int], after: int) -> int | None:
     """The first of the sorted account ids beyond ``after``."""
     position = bisect_right(among, after)
     return among[position] if position < len(among) else None
+
+
+def _starter(args: Any) -> Actor | None:
+    """Who started a run, for whom its worker issues the bills; None of runs queued before that was kept."""
+    by = args.get("by")
+    return None if by is None else Actor(**{**by, "kind": ActorKind(by["kind"])})
 
 
 def _period(args: Any) -> TimeRange:

@@ -46,6 +46,7 @@ from wattkeeper.readings.service import IntervalService
 from wattkeeper.readings.store import ReadingsStore
 from wattkeeper.registry.repository import Registry
 from wattkeeper.registry.scope import EVERYTHING, Scope
+from wattkeeper.security.acting import Actor
 from wattkeeper.security.audit import record
 
 _ATTEMPTS = 3
@@ -144,9 +145,7 @@ class BillingService:
             prepared = self.prepare(account_id, period=period, now=now)
             try:
                 with self.database.write() as session:
-                    bill = self.issue_prepared(session, prepared, now=now, due_at=due_at)
-                    _note(session, "bill.issue", bill, now)
-                    return bill
+                    return self.issue_prepared(session, prepared, now=now, due_at=due_at)
             except BillingRefused as refused:
                 if refused.reason != "stale" or attempt == _ATTEMPTS - 1:
                     raise
@@ -298,9 +297,18 @@ class BillingService:
             return preparation.prepare(account_id, period=period, now=now)
 
     def issue_prepared(
-        self, session: Session, prepared: Prepared, *, now: datetime, due_at: datetime | None
+        self,
+        session: Session,
+        prepared: Prepared,
+        *,
+        now: datetime,
+        due_at: datetime | None,
+        actor: Actor | None = None,
     ) -> BillView:
-        """Post a prepared bill in the caller's transaction, unless the account was billed since."""
+        """Post a prepared bill in the caller's transaction and put it on record, unless the account was billed since.
+
+        `actor` is who issues it where that is not whoever acts here: the worker of a run acts for who started it.
+        """
         draft = prepared.draft
         bills = BillingRepository(session)
         bills.lock(draft.account_id)
@@ -322,7 +330,9 @@ class BillingService:
             due_at=due_at, inputs=draft.inputs,
         )  # fmt: skip
         self._post(session, bill, draft.lines, kind="bill")
-        return Views(session).bill(bill)
+        issued = Views(session).bill(bill)
+        _note(session, "bill.issue", issued, now, actor=actor)
+        return issued
 
     def _post(self, session: Session, bill: Bill, lines: Sequence[Line], *, kind: str) -> None:
         """Keep a bill with its lines, and debit the customer with its total."""
@@ -339,7 +349,9 @@ class BillingService:
         BillingRepository(session).add_bill(bill, lines)
 
 
-def _note(session: Session, action: str, bill: BillView, now: datetime, **more: str) -> None:
+def _note(
+    session: Session, action: str, bill: BillView, now: datetime, *, actor: Actor | None = None, **more: str
+) -> None:
     """Write a bill down in the audit."""
     after = {
         "account": bill.party.account_code,
@@ -347,7 +359,7 @@ def _note(session: Session, action: str, bill: BillView, now: datetime, **more: 
         "currency": bill.total.currency,
         **more,
     }
-    record(session, action, now=now, subject=("bill", bill.id), name=bill.number, after=after)
+    record(session, action, now=now, subject=("bill", bill.id), name=bill.number, after=after, actor=actor)
 
 
 def _verification(bill: Bill) -> str:

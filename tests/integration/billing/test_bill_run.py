@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from wattkeeper.billing.errors import BillingError
@@ -15,6 +16,8 @@ from wattkeeper.billing.models import AccountTariff
 from wattkeeper.billing.repository import BillingRepository
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.readings.store import ReadingsStore
+from wattkeeper.security.acting import Actor, ActorKind, acting
+from wattkeeper.security.models import AuditEvent
 
 RUNNER = Path(__file__).with_name("run_process.py")
 
@@ -61,6 +64,18 @@ def test_a_run_bills_every_account_and_lists_those_it_cannot(village, months, no
     ]
     assert billed(village, months[0]) == ["A1", "A2", "A4"]
     assert village.billing.work_bill_run(owner="w", clock=lambda: now) is None
+
+
+def test_each_bill_of_a_run_is_on_record_as_issued_by_who_started_the_run(village, months, now):
+    village.account("A1")
+    with acting(Actor(ActorKind.USER, "clerk", None, "192.0.2.7")):
+        village.billing.start_bill_run(months[0], now=now)
+    village.billing.work_bill_run(owner="w", clock=lambda: now)
+    bill = village.billing.bills(period=months[0], limit=500).items[0]
+    with village.billing.database.read() as session:
+        kept = session.scalars(select(AuditEvent).where(AuditEvent.action == "bill.issue")).all()
+        said = [(event.actor_kind, event.actor_name, event.address, event.subject_id) for event in kept]
+    assert said == [("user", "clerk", "192.0.2.7", str(bill.id))]
 
 
 def test_a_second_run_bills_what_the_first_could_not(village, months, now):

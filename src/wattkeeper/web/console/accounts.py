@@ -174,6 +174,7 @@ def show_account(
         kind_text=say.text(money.KINDS[account.kind]),
         points=accounts.account_points(services, account_id, say),
         balance=balance,
+        reaches_beyond=accounts.reaches_beyond(services, account_id),
         ages=accounts.ages(ageing, say),
         credit=ageing.credit,
         tariffs=accounts.account_tariffs(services, account_id, say),
@@ -182,7 +183,7 @@ def show_account(
         payments=money.find_payments(services, PaymentFilter(account_id=account_id))[0].rows,
         months=money.month_choices(money.finished_months(now, say.zone), say),
         statement=accounts.statement(services, account_id, say),
-        suggested=f"{max(balance.amount, 0):.2f}",
+        suggested=f"{balance.amount:.2f}" if balance.amount > 0 else "",
         payment_key=uuid.uuid4().hex,
         methods=money.method_words(say),
     )

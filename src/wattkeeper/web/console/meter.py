@@ -61,14 +61,15 @@ def meter_page(
             request, "meter.html", block="heat", **context, heat=heat_card(services, zone, say, heat)
         )
     latest = values.latest_of(services.store, meter_id)
-    curve = meter_curve(services, found, say, wanted, last_known=_last_reading(latest))
-    if wants_fragment(request, "curve"):
+    if wants_fragment(request, "curve"):  # its intervals take longer to read than all the rest of the page
+        curve = meter_curve(services, found, say, wanted, last_known=_last_reading(latest))
         return render(request, "meter.html", block="curve", **context, curve=curve, **curve_words(say))
     return render(
         request,
         "meter.html",
         **context,
-        curve=curve,
+        curve=None,
+        open_days=wanted.span in {"month", "year"} or (wanted.first is not None and wanted.last is not None),
         heat=heat_card(services, zone, say, heat),
         installations=installations,
         **_now(services, found, zone, say, latest=latest),

@@ -6,12 +6,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final
 
+from sqlalchemy import exists, select
 from sqlalchemy.orm import Session
 
 from wattkeeper.billing.values import Ageing
 from wattkeeper.kernel.money import Money
 from wattkeeper.kernel.timerange import TimeRange
-from wattkeeper.registry.models import AccountKind, MeteringPoint
+from wattkeeper.registry.models import AccountKind, AccountPoint, MeteringPoint
 from wattkeeper.registry.repository import Registry
 from wattkeeper.registry.values import AccountOfPoint
 from wattkeeper.web.language import Language
@@ -81,6 +82,15 @@ class Movement:
     reference: str
     amount: Money
     balance: Money
+
+
+def reaches_beyond(services: Services, account_id: int) -> bool:
+    """Whether the account pays, or has paid, for a point outside of what may be seen: its money is that of all."""
+    if services.scope.everything:
+        return False
+    outside = AccountPoint.point_id.not_in(services.scope.points())
+    with services.database.read() as session:
+        return bool(session.scalar(select(exists().where(AccountPoint.account_id == account_id, outside))))
 
 
 def account_view(services: Services, account_id: int) -> AccountView:
