@@ -159,10 +159,10 @@ def span(length: timedelta, say: Language) -> str:
     """
     seconds = length.total_seconds()
     if seconds < 60:  # noqa: PLR2004
-        return f"{seconds:.1f} s".replace(".0 s", " s")
+        return f"{seconds:.1f}".removesuffix(".0") + " " + say.text("s")
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
-    parts = [(days, say.text("d")), (hours, "h"), (minutes, "min"), (rest, "s")]
+    parts = [(days, say.text("d")), (hours, say.text("h")), (minutes, say.text("min")), (rest, say.text("s"))]
     first = next(place for place, (count, _) in enumerate(parts) if count)
     return " ".join(f"{say.number(count)} {unit}" for count, unit in parts[first : first + 2] if count)
