@@ -25,7 +25,7 @@ from wattkeeper.billing.library import TariffLibrary
 from wattkeeper.billing.service import BillingService
 from wattkeeper.collection.commands.service import CommandService
 from wattkeeper.collection.commands.values import CommandOptions
-from wattkeeper.collection.drivers import check_command
+from wattkeeper.collection.drivers import check_command, drivers
 from wattkeeper.collection.drivers.base import MeterSecret
 from wattkeeper.collection.engine import Collector
 from wattkeeper.collection.values import CollectorOptions
@@ -272,6 +272,7 @@ def _collector(parts: Parts, hub: Hub) -> Collector:
         options=options,
         commands=_command_options(settings),
         secret=MeterSecret(password, settings.meter_operator) if password else None,
+        drivers=drivers(settings.modbus_maps),
     )
 
 

@@ -104,6 +104,10 @@ class Settings(BaseSettings):
         default=False,
         description="Allow closing a relay with nobody at the meter. Off, the customer is only allowed to close it by the meter's key: somebody may be at the wires.",
     )
+    modbus_maps: Path | None = Field(
+        default=None,
+        description="Folder of your own Modbus register maps (TOML), beside those that are shipped and before them.",
+    )
     maintenance_minutes: int = Field(
         default=30,
         ge=1,

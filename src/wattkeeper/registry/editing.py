@@ -17,7 +17,13 @@ from wattkeeper.links.url import LinkUrl
 from wattkeeper.registry.errors import AlreadyExists, BadValue, RegistryError
 from wattkeeper.registry.models import Area, AreaKind, Link, Meter, MeteringPoint
 from wattkeeper.registry.repository import Registry
-from wattkeeper.registry.rules import checked_address, checked_code, checked_name, checked_positive
+from wattkeeper.registry.rules import (
+    checked_address,
+    checked_code,
+    checked_model,
+    checked_name,
+    checked_positive,
+)
 from wattkeeper.security.audit import record
 
 _LEVELS: Final = {AreaKind.FEEDER: 0, AreaKind.AREA: 1, AreaKind.BOX: 2}
@@ -133,6 +139,7 @@ def change_meter(registry: Registry, meter_id: int, *, now: datetime, **changes:
         changes,
         {
             "address": lambda address: checked_address(protocol, address),
+            "model": lambda model: checked_model(protocol, model),
             "max_current_a": lambda rating: checked_positive("max_current_a", rating),
         },
     )

@@ -30,7 +30,7 @@ from wattkeeper.registry.models import (
     Site,
 )
 from wattkeeper.registry.repository import Registry
-from wattkeeper.registry.rules import checked_address, checked_code, checked_register
+from wattkeeper.registry.rules import checked_address, checked_code, checked_model, checked_register
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _FOREVER = datetime.max.replace(tzinfo=UTC)
@@ -116,7 +116,7 @@ class Planner:
                 protocol=protocol,
                 address=key[1],
                 link=link,
-                model=values.get("model", ""),
+                model=checked_model(protocol, values.get("model", "")),
                 register_digits=values.get("register_digits", 6),
                 register_decimals=values.get("register_decimals", 2),
                 shows=values.get("shows", Shows.SECONDARY),

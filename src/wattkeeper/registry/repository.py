@@ -36,6 +36,7 @@ from wattkeeper.registry.rules import (
     checked_address,
     checked_code,
     checked_currency,
+    checked_model,
     checked_positive,
     checked_zone,
 )
@@ -102,7 +103,7 @@ class Registry(Areas):
             address=checked_address(protocol, address),
             link_id=link_id,
             protocol=protocol,
-            model=model,
+            model=checked_model(protocol, model),
             register_digits=register_digits,
             register_decimals=register_decimals,
             shows=Shows(shows),

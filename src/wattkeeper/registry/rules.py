@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from wattkeeper.registry.errors import BadValue, RegisterOutOfRange
 
 _DLT645_DIGITS = 12
+_MOST_UNIT = 247
 _STORED_DECIMALS = 4
 _CODE_LENGTH = 64
 _NAME_LENGTH = 200
@@ -57,8 +58,14 @@ def checked_currency(code: str) -> str:
 
 
 def checked_address(protocol: str, address: str) -> str:
-    """A meter's address as its protocol writes it; twelve decimal digits for DL/T 645 (DL/T 645-2007 §5.2.2)."""
+    """A meter's address as its protocol writes it.
+
+    Twelve decimal digits for DL/T 645 (DL/T 645-2007 §5.2.2); for Modbus the unit, 1 to 247 (MODBUS over Serial Line
+    V1.02, section 2.2), and over TCP 0 or 255 too, for a meter that has the socket itself.
+    """
     address = address.strip()
+    if protocol.startswith("modbus"):
+        return _checked_unit(protocol, address)
     if not protocol.startswith("dlt645"):
         return checked_code("meter", address)
     if len(address) == _DLT645_DIGITS and address.isascii() and address.isdigit():
@@ -69,6 +76,29 @@ def checked_address(protocol: str, address: str) -> str:
     elif "e+" in address.lower():
         hint = "A spreadsheet turned it into a rounded number and digits are lost; format the column as text and type it again."
     raise BadValue("address", f"The address of a DL/T 645 meter has 12 digits, not {address!r}.", hint=hint)
+
+
+def checked_model(protocol: str, model: str) -> str:
+    """A meter's model; that of a Modbus meter is the name of its register map."""
+    trimmed = model.strip()
+    if protocol.startswith("modbus") and not trimmed:
+        raise BadValue(
+            "model",
+            "A Modbus meter needs the name of its register map as its model.",
+            hint="`wattkeeper modbus maps` lists them, `wattkeeper modbus probe` finds the one that fits.",
+        )
+    return trimmed
+
+
+def _checked_unit(protocol: str, address: str) -> str:
+    unit = int(address) if address.isascii() and address.isdigit() else -1
+    if 1 <= unit <= _MOST_UNIT or (protocol == "modbus-tcp" and unit in (0, 255)):
+        return str(unit)
+    raise BadValue(
+        "address",
+        f"The address of a Modbus meter is its unit, 1 to {_MOST_UNIT}, not {address!r}.",
+        hint="It is set at the meter, in the menu for communication; most come as 1.",
+    )
 
 
 def checked_register(value: Decimal, *, address: str, digits: int, decimals: int) -> Decimal:

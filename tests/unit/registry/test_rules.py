@@ -9,6 +9,7 @@ from wattkeeper.registry.rules import (
     checked_address,
     checked_code,
     checked_currency,
+    checked_model,
     checked_positive,
     checked_ratio,
     checked_register,
@@ -36,7 +37,24 @@ def test_the_address_of_a_dlt645_meter_has_twelve_digits(address, hint):
 
 def test_an_address_is_trimmed_and_other_protocols_have_their_own():
     assert checked_address("dlt645-1997", " 000000000161 ") == "000000000161"
-    assert checked_address("modbus", "17") == "17"
+    assert checked_address("modbus-rtu", "17") == "17"
+    assert checked_address("modbus-tcp", "000000000255") == "255"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "address"),
+    [("modbus-rtu", "0"), ("modbus-rtu", "248"), ("modbus-tcp", "-1"), ("modbus-rtu", "²")],
+)
+def test_a_modbus_address_is_a_unit(protocol, address):
+    with pytest.raises(BadValue, match="is its unit, 1 to 247"):
+        checked_address(protocol, address)
+
+
+def test_a_modbus_meter_has_a_register_map():
+    assert checked_model("modbus-rtu", " eastron-sdm630 ") == "eastron-sdm630"
+    assert checked_model("dlt645-2007", "") == ""
+    with pytest.raises(BadValue, match="register map"):
+        checked_model("modbus-tcp", " ")
 
 
 @pytest.mark.parametrize("code", ["", "  ", "a\nb", "x" * 65])

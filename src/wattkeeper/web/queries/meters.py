@@ -266,7 +266,12 @@ def _removed(session: Session, own: Sequence[InstalledMeter], now: datetime) -> 
     }
 
 
-PROTOCOLS: Final = {"dlt645-2007": "DL/T 645-2007", "dlt645-1997": "DL/T 645-1997"}
+PROTOCOLS: Final = {
+    "dlt645-2007": "DL/T 645-2007",
+    "dlt645-1997": "DL/T 645-1997",
+    "modbus-rtu": "Modbus RTU",
+    "modbus-tcp": "Modbus TCP",
+}
 
 
 def _place(registry: Registry, current: InstalledMeter, now: datetime) -> dict[str, Any]:
