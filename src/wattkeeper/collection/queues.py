@@ -25,6 +25,8 @@ class DueRead:
     """The meter has answered something of it."""
     unanswered: set[str] = field(default_factory=set)
     """Requests (their keys) that found no answer at all."""
+    until: datetime | None = None
+    """The window of every plan that wants it closes then, and it is given up; None: whenever the line is free."""
 
 
 @dataclass(slots=True)
@@ -48,13 +50,21 @@ class DueQueue:
     def __contains__(self, meter_id: object) -> bool:
         return meter_id in self._reads
 
-    def add(self, meter_id: int, quantities: Iterable[str], *, silent: bool = False) -> None:
+    def add(
+        self,
+        meter_id: int,
+        quantities: Iterable[str],
+        *,
+        silent: bool = False,
+        until: datetime | None = None,
+    ) -> None:
         """Note that a meter is due; a meter that still waits only gains what it lacks, `silent` ones stand behind."""
         waiting = self._reads.get(meter_id)
         if waiting is not None:
             waiting.quantities.update(quantities)
+            waiting.until = _later(waiting.until, until)
             return
-        self._reads[meter_id] = DueRead(meter_id, set(quantities))
+        self._reads[meter_id] = DueRead(meter_id, set(quantities), until=until)
         (self._behind if silent else self._line).append(meter_id)
 
     def pop(self, now: datetime) -> DueRead | None:
@@ -64,7 +74,7 @@ class DueQueue:
         while self._line or self._behind:
             behind = not self._line or bool(self._behind and self._overtaken >= _PATIENCE)
             read = self._reads.pop((self._behind if behind else self._line).popleft(), None)
-            if read is not None:
+            if read is not None and (read.until is None or now < read.until):
                 self._overtaken = 0 if behind else self._overtaken + 1
                 return read
         return None
@@ -76,6 +86,7 @@ class DueQueue:
             waiting.quantities |= read.quantities
             waiting.attempts, waiting.answered = read.attempts, read.answered
             waiting.unanswered = read.unanswered
+            waiting.until = _later(waiting.until, read.until)
             return
         self._reads[read.meter_id] = read
         heapq.heappush(self._parked, (not_before, read.meter_id))
@@ -88,3 +99,7 @@ class DueQueue:
     def next_ripe(self) -> datetime | None:
         """When the earliest read that was put back may be tried again."""
         return self._parked[0][0] if self._parked else None
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return None if one is None or other is None else max(one, other)

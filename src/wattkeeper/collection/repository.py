@@ -22,7 +22,7 @@ from wattkeeper.collection.models import (
     ReadStatistic,
     RefusedRequest,
 )
-from wattkeeper.collection.schedule import Rhythm
+from wattkeeper.collection.schedule import Rhythm, Window
 from wattkeeper.collection.statistics import COUNTS, By, success
 from wattkeeper.collection.values import CollectorOptions, SuccessRate
 from wattkeeper.kernel.timerange import TimeRange
@@ -73,11 +73,17 @@ class CollectionRepository:
         offset_seconds: int = 0,
         jitter_seconds: int = 0,
         profile: bool = False,
+        window: Window | None = None,
         meter_ids: Iterable[int] | None = None,
     ) -> ReadingPlan:
         """Add a plan for these meters, or for all; raises UnknownQuantity for a key that is not in the catalogue."""
         for key in quantities:
             quantity(key)
+        if window is not None and not window.is_part_of_a_day:
+            raise CollectionError(
+                f"The window of the reading plan {code} is no part of a day.",
+                hint="Say two different minutes after midnight, 0 to 1439.",
+            )
         if not quantities:
             raise CollectionError(f"The reading plan {code} names no quantity.", hint="Name at least one.")
         if self._session.scalar(select(ReadingPlan.id).where(ReadingPlan.code == code)) is not None:
@@ -92,6 +98,8 @@ class CollectionRepository:
             offset_seconds=offset_seconds,
             jitter_seconds=jitter_seconds,
             profile=profile,
+            window_from=None if window is None else window.begins,
+            window_until=None if window is None else window.ends,
             all_meters=meter_ids is None,
             meters=[PlanMeter(meter_id=meter_id) for meter_id in sorted(set(meter_ids or ()))],
         )
@@ -137,6 +145,7 @@ class CollectionRepository:
                     every=timedelta(seconds=row.every_seconds),
                     offset=timedelta(seconds=row.offset_seconds),
                     jitter=timedelta(seconds=row.jitter_seconds),
+                    window=_window(row),
                 ),
                 profile=row.profile,
                 meter_ids=None if row.all_meters else frozenset(named.get(row.id, ())),
@@ -255,6 +264,12 @@ class CollectionRepository:
         # Rows of one order in every writer: two of them cannot wait for each other for ever.
         ordered = sorted(rows, key=lambda row: tuple(row[key] for key in keys))
         self._session.execute(insert.on_conflict_do_update(index_elements=list(keys), set_=changed), ordered)
+
+
+def _window(row: ReadingPlan) -> Window | None:
+    if row.window_from is None or row.window_until is None:
+        return None
+    return Window(row.window_from, row.window_until)
 
 
 def _memory(row: MeterProgress | None, refused: Mapping[str, datetime]) -> Memory:

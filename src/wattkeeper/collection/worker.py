@@ -136,7 +136,11 @@ class LinkWorker:
     def profiled(self) -> list[KnownMeter]:
         """The meters whose load record is wanted and that have one."""
         now = self.clock.now()
-        plans = [plan for plan in self.plans.values() if plan.profile]
+        plans = [
+            plan
+            for plan in self.plans.values()
+            if plan.profile and (plan.rhythm.window is None or plan.rhythm.window.holds(now, self.zone))
+        ]
         return [
             known
             for meter_id, known in self.meters.items()
@@ -225,10 +229,14 @@ class LinkWorker:
             self._come_due(plan, self.meters, now=now)
 
     def _come_due(self, plan: Plan, meter_ids: Iterable[int], *, now: datetime) -> None:
+        window = plan.rhythm.window
+        if window is not None and not window.holds(now, self.zone):
+            return  # what begins at once, as at a start, waits for the window all the same
+        until = None if window is None else window.closes(now, self.zone)
         for meter_id in meter_ids:
             if plan.covers(meter_id) and self.meters[meter_id].health.may_be_asked(now):
                 silent = self.meters[meter_id].health.presence is Presence.SILENT
-                self._due.add(meter_id, plan.quantities, silent=silent)
+                self._due.add(meter_id, plan.quantities, silent=silent, until=until)
 
     def _next(self, plan: Plan, after: datetime) -> datetime:
         return plan.rhythm.next_due(after, zone=self.zone, key=self.link.code)

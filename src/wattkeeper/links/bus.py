@@ -87,6 +87,7 @@ class Bus:
         self._unsettled = False  # the last byte was one that nobody asked for
         self._owed_until = 0.0  # replies to former requests may come until then ...
         self._owed_by = ""  # ... from this subject; "" when they could be taken for any other's
+        self._next_at = 0.0  # no request before this, where the link has a limit
         self._must_wait = True  # whether the above, or the turnaround, may ask for a wait before a request
 
     # -- the owner's side
@@ -187,7 +188,8 @@ class Bus:
             try:
                 if self._must_wait or self._closed or not self.state.connected:
                     await self._clear_line(exchange.subject)
-                if silence:
+                if silence or self.timing.spacing:
+                    await self._keep_pace()
                     await self._keep_silent(silence)
                 sent = self._now()
                 first_sent = first_sent or sent
@@ -227,6 +229,7 @@ class Bus:
     async def _announce(self, request: bytes) -> None:
         """Send what nobody answers, and wait until it has left."""
         await self._clear_line("")
+        await self._keep_pace()
         self._echo.expect(request)
         self._transmit(request)
         wire_time = len(request) * self.timing.byte_time
@@ -238,6 +241,13 @@ class Bus:
         self._link.send(request)
 
     # -- the line
+
+    async def _keep_pace(self) -> None:
+        """Wait until the link's limit, where it has one, lets another request go."""
+        while (wait := self._next_at - self._now()) > 0:
+            await asyncio.sleep(wait)
+            await self._ensure_open()
+        self._next_at = self._now() + self.timing.spacing
 
     async def _clear_line(self, subject: str) -> None:
         """Open the link where needed, and wait until nothing of what was before is on the line."""

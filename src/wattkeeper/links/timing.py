@@ -31,6 +31,7 @@ class Timing:
         attempts: how often a request is sent before its meter counts as silent.
         rest_time: of one byte where the speed of the line is known, for silences between frames; 0 behind a gateway
             of unknown speed, which keeps them itself. [s]
+        spacing: from one request to the next at least, where the link has a limit. [s]
 
     """
 
@@ -42,6 +43,7 @@ class Timing:
     longest_reply: float = 10.0
     attempts: int = 3
     rest_time: float = 0.0
+    spacing: float = 0.0
 
     def silence(self, octets: float) -> float:
         """Seconds for which the line rests before a frame whose protocol asks for the time of so many bytes.
@@ -75,4 +77,5 @@ class Timing:
             turnaround=turnaround,
             longest_reply=longest,
             rest_time=url.byte_time,
+            spacing=60 / url.rate if url.rate else 0.0,
         )

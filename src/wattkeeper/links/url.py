@@ -22,6 +22,7 @@ _LETTERS: dict[str, Parity] = {
     "odd": "odd",
 }
 _BAUD_RANGE = range(50, 4_000_001)
+_RATE_RANGE = range(1, 60_001)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class LinkUrl:
         data: data bits in a byte.
         stop: stop bits behind it.
         timeout: how long the first byte of a reply may take, where the default is not right. [s]
+        rate: how many requests may be sent in a minute, where the line or its tariff does not carry more. [1/min]
 
     """
 
@@ -53,6 +55,7 @@ class LinkUrl:
     data: int = 8
     stop: int = 1
     timeout: float | None = None
+    rate: int | None = None
 
     @staticmethod
     def parse(text: str) -> "LinkUrl":
@@ -117,6 +120,8 @@ class LinkUrl:
         }
         if self.timeout is not None:
             options["timeout"] = f"{self.timeout:g}"
+        if self.rate is not None:
+            options["rate"] = self.rate
         query = "&".join(f"{name}={value}" for name, value in options.items())
         return f"{self.scheme}://{self.place}{'?' if query else ''}{query}"
 
@@ -176,10 +181,12 @@ def _with_options(base: LinkUrl, query: str, text: str) -> LinkUrl:
                 )
             case "timeout":
                 base = replace(base, timeout=_seconds(value, text))
+            case "rate":
+                base = replace(base, rate=_rate(value, text))
             case _:
                 raise BadLinkUrl(
                     f"{text!r} has an option {name!r} that is not known.",
-                    hint="Known are baud, parity, data, stop and timeout.",
+                    hint="Known are baud, parity, data, stop, timeout and rate.",
                 )
     return base
 
@@ -189,6 +196,15 @@ def _number(name: str, value: str, allowed: range, text: str) -> int:
         raise BadLinkUrl(
             f"{name}={value} in {text!r} is not a number from {allowed.start} to {allowed.stop - 1}.",
             hint="Meters speak 2400 or 9600 baud, 8 data bits, even parity, 1 stop bit.",
+        )
+    return int(value)
+
+
+def _rate(value: str, text: str) -> int:
+    if not (value.isascii() and value.isdecimal()) or int(value) not in _RATE_RANGE:
+        raise BadLinkUrl(
+            f"rate={value} in {text!r} is not a number of requests a minute, 1 to {_RATE_RANGE.stop - 1}.",
+            hint="Leave it out where the line has no limit.",
         )
     return int(value)
 

@@ -3,11 +3,13 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from wattkeeper.collection.errors import ReadFailed, UnknownMeter
 from wattkeeper.collection.repository import CollectionRepository
+from wattkeeper.collection.schedule import Window
 from wattkeeper.collection.values import Presence
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.protocols.dlt645.master import ReadExchange
@@ -17,6 +19,7 @@ from wattkeeper.simulator.faults import Faults
 
 FIRST, SECOND = "000000000001", "000000000002"
 ENERGY = ("active_energy_import",)
+SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
 def link(code="A", *meters, **more):
@@ -263,10 +266,10 @@ def deaf_to(world, *identifiers):
     answers = bus.answers
     asked = []
 
-    def some(request):
+    def some(request, **line):
         di = request.body[3::-1].hex().upper()
         asked.append(di)
-        return [] if di in identifiers else answers(request)
+        return [] if di in identifiers else answers(request, **line)
 
     bus.answers = some
     return asked
@@ -354,3 +357,16 @@ async def test_nothing_is_read_by_plan_while_memory_is_full(house, street, until
                     house.clock.advance(timedelta(seconds=1))
                     await asyncio.sleep(0.02)
                     await collector.flush()
+
+
+async def test_a_plan_with_a_window_reads_within_it_only(house, street, until):
+    house.plan(code="night", quantities=ENERGY, every_seconds=3600, window=Window(22 * 60, 6 * 60))
+    async with street(house.clock, link("A", FIRST)) as world:
+        house.register({"A": (world.url("A"), [FIRST])})
+        async with house.collecting() as collector:
+            await until(lambda: collector.is_idle)
+            for _ in range(24):
+                house.clock.advance(timedelta(hours=1))
+                await until(lambda: collector.is_idle)
+    hours = [read_at.astimezone(SHANGHAI).hour for read_at, _, _ in house.values(FIRST)]
+    assert hours == [22, 23, 0, 1, 2, 3, 4, 5]

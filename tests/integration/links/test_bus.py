@@ -371,3 +371,13 @@ async def test_whoever_gives_up_during_the_dialling_is_not_held(question):
             await bus.run(question("a"))
     async with asyncio.timeout(5):
         await bus.close()
+
+
+async def test_a_link_with_a_limit_is_not_asked_more_often(connect, question, haste):
+    bus, peer = await connect(answer, timing=replace(haste, spacing=0.05))
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    for name in "abcde":
+        await bus.run(question(name))
+    assert len(peer.requests) == 5
+    assert loop.time() - began >= 4 * 0.05, "four pauses lie between five requests"

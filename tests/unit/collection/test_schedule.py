@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from wattkeeper.collection.schedule import Rhythm
+from wattkeeper.collection.schedule import Rhythm, Window
 from wattkeeper.kernel.timerange import TimeRange
 
 SHANGHAI, BERLIN, KATHMANDU = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Kathmandu")
@@ -76,3 +76,48 @@ def test_due_instants_move_forward_by_at_most_one_period(now, every, offset, zon
     longest = rhythm.every + timedelta(hours=1 if every == 86_400 else 0)  # a civil day may have 25 hours
     assert now < due <= now + longest
     assert rhythm.next_due(due, zone=zone) > due
+
+
+NIGHT = Window(22 * 60, 6 * 60)
+
+
+def shanghai(day, hour, minute=0):
+    return datetime(2026, 3, day, hour, minute, tzinfo=SHANGHAI)
+
+
+@pytest.mark.parametrize(
+    ("hour", "minute", "within"),
+    [(21, 59, False), (22, 0, True), (0, 0, True), (5, 59, True), (6, 0, False), (12, 0, False)],
+)
+def test_a_window_may_pass_midnight_and_is_half_open(hour, minute, within):
+    assert NIGHT.holds(shanghai(10, hour, minute), SHANGHAI) is within
+
+
+def test_reads_of_a_plan_with_a_window_are_due_on_the_grid_within_it():
+    rhythm = Rhythm(every=timedelta(hours=1), offset=timedelta(minutes=30), window=NIGHT)
+    due, at = [], shanghai(10, 3, 45).astimezone(UTC)
+    for _ in range(4):
+        at = rhythm.next_due(at, zone=SHANGHAI)
+        due.append(at.astimezone(SHANGHAI))
+    assert due == [shanghai(10, 4, 30), shanghai(10, 5, 30), shanghai(10, 22, 30), shanghai(10, 23, 30)]
+
+
+def test_a_read_that_is_never_due_within_its_window_is_due_when_the_window_opens():
+    rhythm = Rhythm(every=timedelta(days=1), offset=timedelta(hours=12), window=NIGHT)
+    assert rhythm.next_due(shanghai(10, 9), zone=SHANGHAI) == shanghai(10, 22)
+    assert rhythm.next_due(shanghai(10, 23), zone=SHANGHAI) == shanghai(11, 22)
+
+
+@given(
+    begins=st.integers(0, 1439),
+    ends=st.integers(0, 1439),
+    every=st.sampled_from([60, 900, 3600, 21600, 86400]),
+    at=st.datetimes(datetime(2026, 3, 1), datetime(2026, 11, 30), timezones=st.just(UTC)),  # noqa: DTZ001
+    zone=st.sampled_from([SHANGHAI, ZoneInfo("Europe/Berlin")]),
+)
+def test_whatever_the_window_the_next_read_is_later_and_within_it(begins, ends, every, at, zone):
+    assume(begins != ends)
+    window = Window(begins, ends)
+    due = Rhythm(every=timedelta(seconds=every), window=window).next_due(at, zone=zone)
+    assert at < due <= at + timedelta(days=3)
+    assert window.holds(due, zone) or due == window.opens(at, zone)

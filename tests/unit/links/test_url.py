@@ -42,6 +42,7 @@ def test_tcp_url_names_host_and_port_and_may_name_the_baud_rate_behind_the_gatew
         pytest.param("serial:///dev/ttyUSB0?data=9", "from 5 to 8", id="data bits"),
         pytest.param("serial:///dev/ttyUSB0?baudrate=9600", "'baudrate'", id="unknown option"),
         pytest.param("tcp://h:1?timeout=-1", "timeout=-1", id="timeout"),
+        pytest.param("tcp://h:1?rate=0", "rate=0", id="rate"),
         pytest.param("", "is not a link's URL", id="empty"),
     ],
 )
@@ -69,6 +70,7 @@ def test_a_bad_url_is_answered_by_a_sentence_that_helps(text, says):
         host=st.sampled_from(["meter-gateway", "10.1.2.3", "::1"]),
         port=st.integers(1, 65535),
         baud=st.none() | st.just(2400),
+        rate=st.none() | st.integers(1, 60_000),
     )
 )
 def test_a_url_written_is_read_back(url):
