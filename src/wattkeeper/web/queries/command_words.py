@@ -57,7 +57,7 @@ STATES: Final[Mapping[CommandState, tuple[Level, str]]] = {
     CommandState.QUEUED: ("idle", N_("queued")),
     CommandState.SENDING: ("warn", N_("being sent")),
     CommandState.CONFIRMED: ("ok", N_("confirmed")),
-    CommandState.FAILED: ("bad", N_("command failed")),
+    CommandState.FAILED: ("bad", N_("failed")),
     CommandState.EXPIRED: ("idle", N_("expired")),
     CommandState.UNKNOWN: ("warn", N_("outcome unknown")),
     CommandState.REJECTED: ("idle", N_("rejected")),
@@ -343,9 +343,14 @@ def control_facts(view: ControlView, say: Language) -> list[ControlFact]:
             N_("Keep power"),
             view.state.keep_power,
             ("warn", N_("on: it refuses to trip")),
-            ("idle", N_("off")),
+            ("idle", N_("power is not kept")),
         ),
-        (N_("Meter's alarm"), view.state.alarm, ("warn", N_("on")), ("idle", N_("off"))),
+        (
+            N_("Meter's alarm"),
+            view.state.alarm,
+            ("warn", N_("the alarm is on")),
+            ("idle", N_("no alarm")),
+        ),
     )
     return [
         ControlFact(say.text(label), (yes if value else no)[0], say.text((yes if value else no)[1]))
