@@ -21,12 +21,14 @@ from dlt645.common.transform import bcd_to_float, bytes_to_int
 from dlt645.model.data import data_handler
 from dlt645.protocol.protocol import DLT645Protocol
 
-from wattkeeper.protocols.dlt645 import Frame, FrameReader, decode_body, encode_value
-from wattkeeper.protocols.dlt645.columns import decode_column
+from wattkeeper.protocols.dlt645 import Frame, FrameReader, decode_body, encode_body, encode_value
+from wattkeeper.protocols.dlt645.columns import decode_column, decode_columns
 from wattkeeper.protocols.dlt645.requests import identifier_bytes
 
 DI = "00010000"
 ADDRESS = "000000000161"
+FREEZE = "05060101"
+TARIFFS = 5  # the total and four
 FRAMES = 20_000
 COLUMN = 1_000_000
 ROUNDS = 5
@@ -38,6 +40,16 @@ def replies(number: int) -> list[bytes]:
     for _ in range(number):
         value = Decimal(generator.randrange(10**8)).scaleb(-2)
         frame = Frame(ADDRESS, 0x91, identifier_bytes(DI) + encode_value(DI, value))
+        frames.append(frame.encode(preamble=4))
+    return frames
+
+
+def daily_freezes(number: int) -> list[bytes]:
+    generator = random.Random(506)
+    frames = []
+    for _ in range(number):
+        energies = [Decimal(generator.randrange(10**8)).scaleb(-2) for _ in range(TARIFFS)]
+        frame = Frame(ADDRESS, 0x91, identifier_bytes(FREEZE) + encode_body(FREEZE, energies))
         frames.append(frame.encode(preamble=4))
     return frames
 
@@ -82,9 +94,12 @@ def main() -> None:
     single = best_rate(lambda: ours_one_at_a_time(frames), FRAMES)
     column = (frames * (COLUMN // FRAMES + 1))[:COLUMN]
     bulk = best_rate(lambda: decode_column(DI, column), COLUMN)
+    days = (daily_freezes(FRAMES) * (COLUMN // FRAMES // TARIFFS + 1))[: COLUMN // TARIFFS]
+    frozen = best_rate(lambda: decode_columns(FREEZE, days), len(days) * TARIFFS)
     print(f"dlt645 3.2.0: codec {codec:,.0f}/s, client's handle_response {whole:,.0f}/s")
     print(f"decode one at a time: {single:,.0f}/s against {theirs:,.0f}/s: {single / theirs:.1f}x (aim 3x)")
     print(f"decode a column:      {bulk:,.0f}/s against {theirs:,.0f}/s: {bulk / theirs:.1f}x (aim 30x)")
+    print(f"decode daily freezes: {frozen:,.0f} values/s, {TARIFFS} a reply (aim 1,000,000/s)")
 
 
 if __name__ == "__main__":

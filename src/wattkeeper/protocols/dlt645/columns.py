@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from wattkeeper.protocols.dlt645.codecs import Number
 from wattkeeper.protocols.dlt645.errors import RequestError
-from wattkeeper.protocols.dlt645.layouts import layout_of
+from wattkeeper.protocols.dlt645.layouts import Field, Layout, layout_of
 from wattkeeper.protocols.dlt645.requests import identifier_bytes
 
-__all__ = ["Column", "decode_column"]
+__all__ = ["Column", "decode_column", "decode_columns"]
 
 _Bytes = npt.NDArray[np.uint8]
 _READ_REPLY = 0x91
@@ -52,6 +52,8 @@ class Column:
     """The answering meter's 12 digits as a number; -1 where the frame is not sound."""
     valid: npt.NDArray[np.bool_]
     """Whether the row is a sound reply to this identifier and holds a number (FF is none)."""
+    part: str = ""
+    """Which number of a block: `total`, `t1` of a freeze."""
 
     def decimal(self, row: int) -> Decimal | None:
         """The exact value of one row [unit]; None where there is none."""
@@ -67,32 +69,87 @@ def decode_column(di: str, replies: Sequence[bytes] | npt.NDArray[np.uint8]) -> 
     >>> column.values.tolist(), column.scale, column.addresses.tolist()
     ([26, 26], Decimal('0.01'), [161, 161])
     """
-    number = _number(di)
+    fields = _number_fields(di)
+    if len(fields) != 1:
+        raise RequestError(f"{di} is a block of numbers; decode_columns gives a column for each.")
+    return decode_columns(di, replies)[0]
+
+
+def decode_columns(di: str, replies: Sequence[bytes] | npt.NDArray[np.uint8]) -> tuple[Column, ...]:
+    """The same for a block of numbers (a daily freeze `05060101`, the tariffs `0001FF00`): a column for each.
+
+    As many columns as the longest reply has numbers; a row with fewer is not valid in the others.
+    """
+    fields = _number_fields(di)
+    counts = _layout(di).counts
     buffer, lengths = _joined(replies)
-    values = np.zeros(len(lengths), np.int64)
     addresses = np.full(len(lengths), -1, np.int64)
-    valid = np.zeros(len(lengths), np.bool_)
+    # Rows are replies, columns are kept apart: each is filled by itself.
+    values = [np.zeros(0, np.int64) for _ in fields]
+    valid = [np.zeros(0, np.bool_) for _ in fields]
+    results = (addresses, values, valid)
+    used = 1
+    starts = np.cumsum(lengths) - lengths
     sizes = np.unique(lengths)
-    if len(sizes) == 1:
-        by_byte = np.ascontiguousarray(buffer.reshape(len(lengths), int(sizes[0])).T)
-        _decode(di, number, by_byte, (values, addresses, valid), slice(None))
-    else:
-        starts = np.cumsum(lengths) - lengths
-        for size in sizes:
+    for size in sizes:
+        if len(sizes) == 1:
+            rows: Any = np.arange(len(lengths))
+            by_byte = np.ascontiguousarray(buffer.reshape(len(lengths), int(size)).T)
+        else:
             rows = np.flatnonzero(lengths == size)
             by_byte = buffer[starts[rows] + np.arange(size)[:, None]]
-            _decode(di, number, by_byte, (values, addresses, valid), rows)
+        for body, count in counts.items():
+            chosen = _rows_of(by_byte, body)
+            if chosen is None:
+                continue
+            used = max(used, count)
+            for number in range(count):
+                if not len(values[number]):
+                    values[number] = np.zeros(len(lengths), np.int64)
+                    valid[number] = np.zeros(len(lengths), np.bool_)
+            part = by_byte if chosen.all() else by_byte[:, chosen]
+            _decode(di, fields[:count], part[int(size) - _OVERHEAD - body :], results, rows[chosen])
+    return tuple(
+        _column(field, addresses, values[number], valid[number]) for number, field in enumerate(fields[:used])
+    )
+
+
+def _column(
+    field: Field,
+    addresses: npt.NDArray[np.int64],
+    values: npt.NDArray[np.int64],
+    valid: npt.NDArray[np.bool_],
+) -> Column:
+    if not len(values):  # no reply was one to this question
+        values, valid = np.zeros(len(addresses), np.int64), np.zeros(len(addresses), np.bool_)
+    number = field.codec
+    assert isinstance(number, Number)
     scale = Decimal(1).scaleb(-number.decimals)
-    return Column(di.upper(), number.unit, scale, values, addresses, valid)
+    return Column(field.identifier, number.unit, scale, values, addresses, valid, field.part)
 
 
-def _number(di: str) -> Number:
-    layout = layout_of(di.upper())
-    if layout is None or len(layout.fields) != 1 or not isinstance(layout.fields[0].codec, Number):
+def _layout(di: str) -> Layout:
+    found = layout_of(di.upper())
+    if found is None or not all(isinstance(field.codec, Number) for field in found.fields):
         raise RequestError(
-            f"{di} is not an identifier of one plain number; decode its replies one at a time."
+            f"{di} is not an identifier of one plain number or a block of them; decode its replies one at a time."
         )
-    return layout.fields[0].codec
+    return found
+
+
+def _number_fields(di: str) -> tuple[Field, ...]:
+    return _layout(di).fields
+
+
+def _rows_of(by_byte: _Bytes, body: int) -> npt.NDArray[np.bool_] | None:
+    """Which frames carry so many bytes behind their identifier, with as much preamble as is left; None for none."""
+    preamble = len(by_byte) - _OVERHEAD - body
+    if preamble < 0:
+        return None
+    found: npt.NDArray[np.bool_] = (by_byte[preamble] == 0x68) & (by_byte[preamble + 9] == 4 + body)  # noqa: PLR2004
+    if preamble:
+        found &= (by_byte[:preamble] == 0xFE).all(axis=0)  # noqa: PLR2004 - wake-up byte
+    return found if found.any() else None
 
 
 def _joined(replies: Sequence[bytes] | npt.NDArray[np.uint8]) -> tuple[_Bytes, npt.NDArray[np.int64]]:
@@ -105,27 +162,28 @@ def _joined(replies: Sequence[bytes] | npt.NDArray[np.uint8]) -> tuple[_Bytes, n
 
 def _decode(
     di: str,
-    number: Number,
-    by_byte: _Bytes,
-    results: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]],
-    rows: Any,
+    fields: Sequence[Field],
+    frame: _Bytes,
+    results: tuple[npt.NDArray[np.int64], list[npt.NDArray[np.int64]], list[npt.NDArray[np.bool_]]],
+    rows: npt.NDArray[np.int64],
 ) -> None:
-    """Fill the results for frames of one length; `by_byte` has one row per byte of the frame."""
-    preamble = len(by_byte) - _OVERHEAD - number.size
-    if preamble < 0:
-        return
-    frame = by_byte[preamble:]
-    sound = _sound(frame) & (by_byte[:preamble] == 0xFE).all(axis=0)  # noqa: PLR2004 - wake-up byte
-    values, addresses, valid = results
+    """Fill addresses, values and validity for frames of one length; `frame` has one row per byte."""
+    addresses, values, valid = results
+    sound = _sound(frame)
     address, address_is_bcd = _digits(frame[1:7], _BCD)
     addresses[rows] = np.where(sound & address_is_bcd, address, -1)
-    sound &= (frame[8] == _READ_REPLY) & (frame[9] == 4 + number.size)
+    sound &= frame[8] == _READ_REPLY
     for wire, byte in zip(identifier_bytes(di), frame[10:_DATA], strict=True):
         sound &= byte == (wire + 0x33) & 0xFF
-    value, is_bcd = _signed(frame[_DATA:-2], number)
-    sound &= is_bcd
-    values[rows] = np.where(sound, value, 0)
-    valid[rows] = sound
+    at = _DATA
+    for number, field in enumerate(fields):
+        codec = field.codec
+        assert isinstance(codec, Number)
+        value, is_bcd = _signed(frame[at : at + codec.size], codec)
+        is_bcd &= sound
+        values[number][rows] = np.where(is_bcd, value, 0)
+        valid[number][rows] = is_bcd
+        at += codec.size
 
 
 def _sound(frame: _Bytes) -> npt.NDArray[np.bool_]:

@@ -69,12 +69,15 @@ def identifier_bytes(di: str) -> bytes:
     return bytes.fromhex(di)[::-1]
 
 
-@cache
 def layout_of(di: str) -> Layout | None:
     """The fields of an identifier; None when the table has no such identifier."""
     found = lookup(di)
-    if found is None:
-        return None
+    return None if found is None else _layout(found)
+
+
+@cache
+def _layout(found: Identifier) -> Layout:
+    di = found.di
     picture, _, repeat = found.format.partition(" x")
     codec = _codec(found, picture)
     if not repeat:

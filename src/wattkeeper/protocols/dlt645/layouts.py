@@ -146,15 +146,19 @@ def picture_codec(picture: str, *, size: int, unit: str, signed: bool, is_number
     return codec
 
 
-@cache
 def layout_of(di: str) -> Layout | None:
     """The layout of an identifier of the 2007 edition; None when the table has no such identifier.
 
     Load records (06) and whole freezes (05xxFFnn) have no fixed fields and are read by their own modules.
     """
+    # Only what the table has is kept: there are 4 billion identifiers that a meter could name.
     found = lookup(di)
-    if found is None:
-        return None
+    return None if found is None else _layout(found)
+
+
+@cache
+def _layout(found: Identifier) -> Layout:
+    di = found.di
     if found.format == "record (see layouts)":
         return layout(di, _record_fields(di))
     if di in _RELAY_RECORDS:

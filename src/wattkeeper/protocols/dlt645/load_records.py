@@ -28,7 +28,6 @@ LOAD_CLASSES: dict[int, tuple[str, ...]] = {
     5: ("00050000", "00060000", "00070000", "00080000"),
     6: ("02800004", "02800005"),
 }
-_SEPARATOR = 0xAA
 _FIRST_CLASS = 8  # A0 A0 LEN and 5 bytes of time
 _MARKS = {b"\xa0\xa0": False, b"\xe0\xe0": True}
 _KNOWN_TIMES = 8192  # more than the quarter hours of 80 days, which all meters share
@@ -133,7 +132,7 @@ def _classes(di: str, body: bytes, at: int) -> tuple[tuple[Value, ...], int]:
     """
     values: list[Value] = []
     first = _asked_class(di)
-    if first > 1 and body[at] != _SEPARATOR and _fits(body, at, first):
+    if first > 1 and body[at : at + 1] != b"\xaa" and _fits(body, at, first):
         numbers = range(first, 7)  # some meters leave out the separators of the classes before the asked one
     else:
         numbers = range(1, 7)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from wattkeeper.protocols.dlt645 import requests
 from wattkeeper.protocols.dlt645.commands import CommandExchange, RelayExchange
-from wattkeeper.protocols.dlt645.errors import Dlt645Error
+from wattkeeper.protocols.dlt645.errors import Dlt645Error, RequestError
 from wattkeeper.protocols.dlt645.frames import Frame
 from wattkeeper.protocols.dlt645.master import Exchange
 
@@ -118,7 +118,7 @@ class AuthenticateExchange(_SecurityExchange):
             raise AuthenticationNeeded(address)
         challenge = security.challenge(address)
         if len(challenge) != _CHALLENGE:
-            raise requests.RequestError(f"A challenge has {_CHALLENGE} bytes, not {len(challenge)}.")
+            raise RequestError(f"A challenge has {_CHALLENGE} bytes, not {len(challenge)}.")
         super().__init__(address, AUTHENTICATE, challenge, operator=operator, what="authentication")
         self._security = security
         self.authenticated = False

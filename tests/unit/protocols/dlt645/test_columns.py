@@ -12,10 +12,12 @@ from wattkeeper.protocols.dlt645 import (
     Frame,
     FrameError,
     RequestError,
+    Value,
     decode_body,
+    encode_body,
     encode_value,
 )
-from wattkeeper.protocols.dlt645.columns import decode_column
+from wattkeeper.protocols.dlt645.columns import decode_column, decode_columns
 from wattkeeper.protocols.dlt645.requests import identifier_bytes
 
 KINDS = ["00010000", "00000000", "02010100", "02020100", "02030000", "02060000", "02800002", "02800007"]
@@ -87,7 +89,48 @@ def test_an_empty_column():
     assert decode_column("00010000", []).values.tolist() == []
 
 
+TARIFFS = ("total", "t1", "t2", "t3", "t4")
+
+
+def freeze(*numbers, address="000000000161"):
+    values = [
+        Value("05060101", Decimal(number), part=part) for number, part in zip(numbers, TARIFFS, strict=False)
+    ]
+    return reply("05060101", encode_body("05060101", values), address=address, preamble=4)
+
+
+def test_a_daily_freeze_is_a_column_for_each_tariff():
+    rows = [freeze("10.00", "1.00", "2.00", "3.00", "4.00"), b"noise", freeze("7.00", "7.00")]
+    columns = decode_columns("05060101", rows)
+    assert [(column.identifier, column.part, column.unit) for column in columns] == [
+        ("05060101", part, "kWh") for part in TARIFFS
+    ]
+    assert [[column.decimal(row) for row in range(3)] for column in columns] == [
+        [Decimal("10.00"), None, Decimal("7.00")],
+        [Decimal("1.00"), None, Decimal("7.00")],
+        [Decimal("2.00"), None, None],
+        [Decimal("3.00"), None, None],
+        [Decimal("4.00"), None, None],
+    ]
+    assert columns[4].addresses.tolist() == [161, -1, 161]
+
+
+@given(st.lists(st.lists(st.binary(min_size=4, max_size=4), min_size=1, max_size=6), max_size=6))
+def test_blocks_of_any_length_give_what_single_decoding_gives(bodies):
+    rows = [reply("0001FF00", b"".join(items), preamble=len(items) % 5) for items in bodies]
+    columns = decode_columns("0001FF00", rows)
+    for row, items in enumerate(bodies):
+        for number, column in enumerate(columns):
+            told = column.decimal(row)
+            alone = (
+                one_at_a_time(column.identifier, reply(column.identifier, items[number]))
+                if number < len(items)
+                else None
+            )
+            assert told == alone
+
+
 @pytest.mark.parametrize("di", ["0001FF00", "01010000", "04000101", "04FFAAF9"])
 def test_what_is_no_plain_number_is_refused(di):
-    with pytest.raises(RequestError, match="one plain number"):
+    with pytest.raises(RequestError, match=r"one plain number|a block of numbers"):
         decode_column(di, [])

@@ -433,6 +433,11 @@ def test_half_a_load_record_is_a_body_error(cut):
         decode_load_records("06000002", block(CLASS_1 + "AA" * 6)[:cut])
 
 
+def test_a_class_reply_that_ends_behind_its_time_is_a_body_error():
+    with pytest.raises(BodyError, match="class 1 of a load record"):
+        decode_load_records("06060001", wire("A0A039" + TIME))
+
+
 @given(st.binary(max_size=250))
 def test_no_bytes_make_load_records_raise_anything_else(body):
     with suppress(BodyError):
