@@ -8,11 +8,15 @@ import sys
 
 import pytest
 
-from wattkeeper.protocols import dlt645
+from wattkeeper.protocols import dlt645, modbus
 
 MODULES = [
-    dlt645.__name__,
-    *(f"{dlt645.__name__}.{found.name}" for found in pkgutil.iter_modules(dlt645.__path__)),
+    name
+    for package in (dlt645, modbus)
+    for name in (
+        package.__name__,
+        *(f"{package.__name__}.{found.name}" for found in pkgutil.iter_modules(package.__path__)),
+    )
 ]
 
 
@@ -21,8 +25,9 @@ def test_the_examples_run(name):
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
-def test_the_package_shows_an_example_of_ten_lines():
-    (example,) = doctest.DocTestFinder(recurse=False).find(dlt645)
+@pytest.mark.parametrize("package", [dlt645, modbus])
+def test_the_package_shows_an_example_of_ten_lines(package):
+    (example,) = doctest.DocTestFinder(recurse=False).find(package)
     assert 0 < len(example.examples) <= 10
 
 

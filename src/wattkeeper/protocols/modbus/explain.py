@@ -174,7 +174,7 @@ def _pdu(frame: Frame, side: str, *, at: int) -> Iterator[Part]:
 
 def _body(function: int, body: bytes, side: str, at: int) -> Iterator[Part]:
     asked = side != "response"
-    if function in _READS and not asked:
+    if function in _READS and not asked and body:
         yield Part(at, body[:1], "byte count", "字节数", str(body[0]))
         yield _data(function, body[1:], at + 1)
     elif function in (*_READS, WRITE_COIL, WRITE_REGISTER, WRITE_COILS, WRITE_REGISTERS) and len(body) > 3:  # noqa: PLR2004
