@@ -1,6 +1,6 @@
-"""Write the reference pages that the code itself knows: settings, command line, quantities, roles.
+"""Write the reference pages that the code itself knows: settings, command line, quantities, roles, drivers.
 
-uv run python tools/reference.py           # write docs/reference/{settings,cli,quantities,roles}.md
+uv run python tools/reference.py           # write docs/reference/{settings,cli,quantities,roles,drivers}.md
 uv run python tools/reference.py --check   # fail when they are not what the code says
 """
 
@@ -12,13 +12,16 @@ from typing import Any
 
 import typer
 import typer.main
+from ruamel.yaml import YAML
 
 from wattkeeper.cli.main import app
 from wattkeeper.readings.quantities import QUANTITIES
 from wattkeeper.security.rights import ROLE_RIGHTS, WHOLE, Right
 from wattkeeper.settings import Settings
 
-FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "docs" / "reference"
+DRIVERS = ROOT / "src" / "wattkeeper" / "collection" / "drivers"
 WRITTEN = "<!-- Written by tools/reference.py from the code; edit there. -->"
 
 
@@ -127,6 +130,31 @@ def quantities_page() -> str:
     return "\n".join([*lines, ""])
 
 
+def drivers_page() -> str:
+    """Every driver's quality file: what is done, what is not, and what it was checked against."""
+    lines = [
+        "# Meter drivers",
+        "",
+        WRITTEN.replace("from the code", "from the quality files beside the drivers"),
+        "",
+        "How far each driver goes: *done*, *todo*, or *exempt* for a reason, and which implementations and material that are",
+        "not ours it is checked against.",
+        "",
+    ]
+    yaml = YAML(typ="safe")
+    for path in sorted(DRIVERS.glob("*.quality.yaml")):
+        quality = yaml.load(path.read_text(encoding="utf-8"))
+        lines += [f"## {quality['driver']}", "", "| rule | status | |", "|---|---|---|"]
+        lines += [
+            f"| {name.replace('_', ' ')} | {rule['status']} | {rule['comment']} |"
+            for name, rule in quality["rules"].items()
+        ]
+        lines += ["", "Checked against:", ""]
+        lines += [f"- {check['what']} (`{check['test']}`)" for check in quality["checked_against"]]
+        lines.append("")
+    return "\n".join(lines)
+
+
 def main() -> int:
     """Write the pages, or with `--check` compare them."""
     os.environ["COLUMNS"] = "200"
@@ -135,6 +163,7 @@ def main() -> int:
         "cli.md": cli_page(),
         "quantities.md": quantities_page(),
         "roles.md": roles_page(),
+        "drivers.md": drivers_page(),
     }
     stale = [name for name, text in pages.items() if not _same(FOLDER / name, text)]
     if "--check" in sys.argv:
