@@ -12,7 +12,7 @@ from wattkeeper.collection.commands.desk import CommandDesk
 from wattkeeper.collection.commands.dispatch import CommandDispatcher
 from wattkeeper.collection.commands.lane import CommandLane
 from wattkeeper.collection.commands.values import CommandOptions
-from wattkeeper.collection.counts import ReadStatistics
+from wattkeeper.collection.counts import ReadStatistics, Totals
 from wattkeeper.collection.drivers import DRIVERS
 from wattkeeper.collection.drivers.base import Driver, DriverFamily, MeterSecret
 from wattkeeper.collection.errors import CollectionError, UnknownMeter
@@ -193,6 +193,15 @@ class Collector:
         """One meter, or None when the collector does not read it."""
         known = self._known.get(meter_id)
         return None if known is None else known.state()
+
+    def totals(self) -> Mapping[tuple[int, str], Totals]:
+        """Everything counted since the process began, by link and protocol."""
+        return self._records.statistics.totals
+
+    @property
+    def readings_waiting(self) -> int:
+        """Readings that are in memory only."""
+        return self.writer.waiting
 
     def backfilled_until(self, meter_id: int) -> datetime | None:
         """Up to where a meter's past has been fetched, or found not to exist any more; None: not looked at yet."""

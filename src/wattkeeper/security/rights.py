@@ -26,6 +26,8 @@ class Right(StrEnum):
     """Ask for standing orders, agree to them, end them."""
     LINKS_VIEW = "links.view"
     """Links, their health, and the frames that pass on them."""
+    METRICS_VIEW = "metrics.view"
+    """What the process counts of its work, for a program that watches it."""
     REGISTRY_EDIT = "registry.edit"
     """Enter and change master data: sites, areas, links, meters, points; by import also customers and accounts."""
     ALARMS_VIEW = "alarms.view"
@@ -77,6 +79,7 @@ ROLE_RIGHTS: Final[Mapping[Role, frozenset[Right]]] = {
         Right.COMMANDS_APPROVE,
         Right.COMMANDS_STANDING,
         Right.LINKS_VIEW,
+        Right.METRICS_VIEW,
         Right.REGISTRY_EDIT,
         Right.ALARMS_HANDLE,
         Right.NOTICES_MANAGE,
@@ -100,6 +103,7 @@ ROLE_RIGHTS: Final[Mapping[Role, frozenset[Right]]] = {
 
 WHOLE: Final = frozenset(
     {
+        Right.METRICS_VIEW,
         Right.REGISTRY_EDIT,
         Right.CUSTOMERS_EDIT,  # a new customer and a new account have no point yet, so they lie in no area
         Right.BILLS_RUN,

@@ -5,7 +5,8 @@ import functools
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
-from wattkeeper.web import live, problems
+from wattkeeper.kernel.loop_delay import LoopDelay
+from wattkeeper.web import live, metrics, problems
 from wattkeeper.web.access import Identity, require_declared
 from wattkeeper.web.api import administration as api_administration
 from wattkeeper.web.api import alarms as api_alarms
@@ -105,6 +106,8 @@ def create_application(services: Services) -> FastAPI:
     application.state.assets = assets
     application.state.pages = Pages(assets)
     application.state.live = live.LiveStreams()
+    application.state.loop_delay = LoopDelay()
+    application.state.metrics = metrics.Metrics(services, application.state.loop_delay)
     application.state.area_energies = RememberedEnergies(services.clock)
     application.state.uploads = Uploads()
     application.state.zone = functools.partial(first_zone, services)
@@ -148,6 +151,7 @@ def create_application(services: Services) -> FastAPI:
     for pages in administration.ROUTERS:
         application.include_router(pages)
     application.include_router(live.router)
+    application.include_router(metrics.router)
     application.openapi = described(application)  # type: ignore[method-assign]
     require_declared(application)
     # The last added stands first: the guard sees every request, and its headers are on every answer.

@@ -8,6 +8,8 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from wattkeeper.kernel.loop_delay import LoopDelay
+
 log = structlog.get_logger(__name__)
 
 
@@ -19,8 +21,10 @@ class ConsoleServer(uvicorn.Server):
         self._application = application
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to serve, and find out meanwhile what the first visitor would wait for."""
+        """Begin to serve and to watch the event loop, and find out meanwhile what the first visitor would wait for."""
         await super().startup(sockets)
+        delay: LoopDelay = self._application.state.loop_delay
+        self._watching = asyncio.create_task(delay.watch(), name="loop delay")
         self._warming = asyncio.create_task(asyncio.to_thread(self._warm), name="warm up")
 
     def _warm(self) -> None:
@@ -32,6 +36,7 @@ class ConsoleServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the live streams, then shut down as uvicorn does."""
         self._application.state.live.close()
+        self._watching.cancel()
         await super().shutdown(sockets)
         await self._warming  # before the stores close
 

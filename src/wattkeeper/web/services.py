@@ -13,6 +13,7 @@ from wattkeeper.registry.scope import EVERYTHING, Scope
 if TYPE_CHECKING:
     from wattkeeper.billing.service import BillingService
     from wattkeeper.collection.commands.service import CommandService
+    from wattkeeper.collection.counts import Totals
     from wattkeeper.collection.values import LinkStatus, LiveReading, MeterState, Presence, SuccessRate
     from wattkeeper.kernel.database import Database
     from wattkeeper.kernel.hub import Hub
@@ -49,6 +50,15 @@ class CollectorLike(Protocol):
 
     def meter_state(self, meter_id: int) -> "MeterState | None":
         """One meter, or None when it is not read."""
+        ...
+
+    def totals(self) -> Mapping[tuple[int, str], "Totals"]:
+        """Everything counted since the process began, by link and protocol."""
+        ...
+
+    @property
+    def readings_waiting(self) -> int:
+        """Readings that are in memory only."""
         ...
 
     def health(

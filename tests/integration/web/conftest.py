@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 from wattkeeper.billing.service import BillingService
 from wattkeeper.billing.values import PaymentMethod
 from wattkeeper.collection.commands.service import CommandService
+from wattkeeper.collection.counts import Totals
 from wattkeeper.collection.drivers import check_command
 from wattkeeper.collection.errors import ReadFailed
 from wattkeeper.collection.values import LinkStatus, LiveReading, MeterState, Presence, SuccessRate
@@ -117,6 +118,7 @@ class StandInCollector:
     def __init__(self, town: "Town", hub: Hub) -> None:
         self._town = town
         self._hub = hub
+        self.counted: dict[tuple[int, str], Totals] = {}
         self.asked: list[tuple[int, tuple[str, ...] | None]] = []
 
     async def read_now(self, meter_id: int, quantities: Sequence[str] | None = None) -> list[LiveReading]:
@@ -152,6 +154,11 @@ class StandInCollector:
     def meter_state(self, meter_id: int) -> MeterState | None:
         return self._state(meter_id) if meter_id in self._town.meters.values() else None
 
+    def totals(self) -> dict[tuple[int, str], Totals]:
+        return self.counted
+
+    readings_waiting = 17
+
     def health(
         self, period: TimeRange, *, meter_id: int | None = None, link_id: int | None = None
     ) -> list[SuccessRate]:
@@ -182,7 +189,7 @@ class StandInCollector:
             since=now - timedelta(hours=5), failures_in_a_row=9 if silent else 0,
             last_success_at=now - (timedelta(hours=5) if silent else timedelta(seconds=20)),
             last_failure_at=now - timedelta(minutes=3) if silent else None,
-            last_failure=f"Meter {SILENT} did not answer in 3 attempts." if silent else None, next_attempt_at=None,
+            last_failure=f"Meter {SILENT} did not answer in 3 attempts." if silent else None, next_attempt_at=None, in_quarantine=False,
             clock_deviation=timedelta(seconds=-3.4), clock_read_at=now, unsupported=(),
         )  # fmt: skip
 
