@@ -1,6 +1,6 @@
-"""Write the reference pages that the code itself knows: settings, command line, quantities, roles, drivers.
+"""Write the reference pages that the code itself knows: settings, command line, quantities, roles, drivers, register maps.
 
-uv run python tools/reference.py           # write docs/reference/{settings,cli,quantities,roles,drivers}.md
+uv run python tools/reference.py           # write docs/reference/{settings,cli,quantities,roles,drivers,modbus-maps}.md
 uv run python tools/reference.py --check   # fail when they are not what the code says
 """
 
@@ -15,6 +15,8 @@ import typer.main
 from ruamel.yaml import YAML
 
 from wattkeeper.cli.main import app
+from wattkeeper.protocols.modbus.coalescing import coalesce
+from wattkeeper.protocols.modbus.mapfiles import shipped_maps
 from wattkeeper.readings.quantities import QUANTITIES
 from wattkeeper.security.rights import ROLE_RIGHTS, WHOLE, Right
 from wattkeeper.settings import Settings
@@ -155,6 +157,56 @@ def drivers_page() -> str:
     return "\n".join(lines)
 
 
+def modbus_maps_page() -> str:
+    """Every shipped register map: whose it is, where it is from, what is unverified, every register."""
+    maps = shipped_maps().values()
+    lines = [
+        "# Shipped Modbus register maps",
+        "",
+        WRITTEN,
+        "",
+        "`wattkeeper modbus probe` finds the one that fits a meter; [Add a Modbus meter](../howto/add-a-modbus-meter.md)",
+        "says how to write another. They were put together from the named public sources and checked against simulated",
+        "meters; none was tried on a real meter by us. Addresses are as on the wire: a table that counts from 1 prints one more.",
+        "",
+        "| map | maker | models | quantities | requests | shows |",
+        "|---|---|---|---|---|---|",
+    ]
+    for each in maps:
+        requests = len(coalesce([register.span for register in each.registers], each.limits))
+        row = (
+            f"[{each.name}](#{each.name})",
+            each.maker,
+            ", ".join(each.models),
+            len(each.registers),
+            requests,
+            each.shows,
+        )
+        lines.append(f"| {' | '.join(map(str, row))} |")
+    for each in maps:
+        lines += [
+            "",
+            f"## {each.name}",
+            "",
+            f"{each.maker} {', '.join(each.models)}. Source: {each.source}.",
+            "",
+        ]
+        lines += [f"- not verified: {note}" for note in each.unverified] + [""] * bool(each.unverified)
+        lines += [
+            "| quantity or detail | function | address | type | order | scale | unit |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        for register in (*each.registers, *each.details):
+            order = register.order if register.words > 1 and register.kind != "string" else ""
+            detail = "" if register in each.registers else " (detail)"
+            span = register.span
+            lines.append(
+                f"| `{register.key}`{detail} | {span.function:02d} | {span.start} (0x{span.start:04X}) | {register.kind} "
+                f"| {order} | {register.scale} | {register.unit} |"
+            )
+    return "\n".join([*lines, ""])
+
+
 def main() -> int:
     """Write the pages, or with `--check` compare them."""
     os.environ["COLUMNS"] = "200"
@@ -164,6 +216,7 @@ def main() -> int:
         "quantities.md": quantities_page(),
         "roles.md": roles_page(),
         "drivers.md": drivers_page(),
+        "modbus-maps.md": modbus_maps_page(),
     }
     stale = [name for name, text in pages.items() if not _same(FOLDER / name, text)]
     if "--check" in sys.argv:

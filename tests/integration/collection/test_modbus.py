@@ -2,6 +2,7 @@
 
 import struct
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from pymodbus import FramerType
@@ -9,6 +10,7 @@ from pymodbus.client import AsyncModbusSerialClient, AsyncModbusTcpClient
 from pymodbus.server import ModbusSerialServer, ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
+from wattkeeper.collection.drivers.modbus_maps import read_map
 from wattkeeper.collection.errors import BadAddress, ReadFailed
 from wattkeeper.collection.modbus_fieldwork import identify, probe, read_registers
 from wattkeeper.links import Bus, LinkUrl
@@ -189,6 +191,33 @@ async def test_the_line_rests_before_a_modbus_frame(house, street):
         for at in sent[1:]
     ]
     assert min(rests) >= 0.029
+
+
+async def test_the_map_of_the_how_to_reads_the_maker_s_own_examples(tmp_path):
+    """Finder's sheet: 13 and 60383 are 9123.51 kWh, 230 is 230 V, 314 is 31.4 A, 1545 is 15.45 kW; it counts from 1."""
+    page = (Path(__file__).parents[3] / "docs/howto/add-a-modbus-meter.md").read_text(encoding="utf-8")
+    written = tmp_path / "finder.toml"
+    written.write_text(page.split("```toml\n", 1)[1].split("```", 1)[0], encoding="utf-8")
+    words = [0] * 50
+    for number, value in ((7, 0x3745), (28, 13), (29, 60383), (36, 230), (37, 314), (38, 1545)):
+        words[number - 1] = value
+    device = SimDevice(1, simdata=[SimData(0, values=words, datatype=DataType.REGISTERS)])
+    server = ModbusTcpServer(device, address=("127.0.0.1", 0))
+    await server.serve_forever(background=True)
+    url = f"tcp://127.0.0.1:{server.transport.sockets[0].getsockname()[1]}"
+    try:
+        values = {value.key: str(value.value) for value in await read_registers(url, 1, read_map(written))}
+        best, *_ = await probe(url, 1, [*shipped_maps().values(), read_map(written)])
+    finally:
+        await server.shutdown()
+    assert values == {
+        "active_energy_import": "9123.5100",
+        "active_energy_export": "0.0000",
+        "voltage_l1": "230.0000",
+        "current_l1": "31.4000",
+        "active_power": "15.4500",
+    }
+    assert (best.map.name, best.verdict) == ("finder-7e23", "fits")
 
 
 def register(house, address, protocol, model):
