@@ -50,9 +50,9 @@ def scrape(counting):
 
 
 def samples(answer) -> dict[tuple[str, ...], float]:
-    """Every sample by its name and the values of its labels."""
+    """Every sample by its name and the values of its labels, in the order of their names."""
     return {
-        (sample.name, *sample.labels.values()): sample.value
+        (sample.name, *(sample.labels[name] for name in sorted(sample.labels))): sample.value
         for family in text_string_to_metric_families(answer.text)
         for sample in family.samples
     }
@@ -63,9 +63,9 @@ def test_reads_are_told_by_link_protocol_and_outcome(scrape):
     assert {
         key[1:]: value for key, value in found.items() if key[0] == "wattkeeper_reads_total" and value
     } == {
-        ("north", DLT, "succeeded"): 2,
-        ("north", DLT, "no_reply"): 1,
-        ("(others)", "modbus-tcp", "succeeded"): 2,
+        ("north", "succeeded", DLT): 2,
+        ("north", "no_reply", DLT): 1,
+        ("(others)", "succeeded", "modbus-tcp"): 2,
     }
     assert found["wattkeeper_reads_first_time_total", "north", DLT] == 1
     assert found["wattkeeper_requests_total", "north", DLT] == 6
@@ -77,14 +77,14 @@ def test_answer_times_are_a_histogram_that_adds_up(scrape):
     classes = {
         key[3]: value
         for key, value in found.items()
-        if key[:3] == ("wattkeeper_answer_seconds_bucket", "north", DLT)
+        if (key[0], *key[2:]) == ("wattkeeper_answer_seconds_bucket", "north", DLT)
     }
     assert classes["0.05"] == 0
     assert classes["0.1"] == classes["1.0"] == 1
     assert classes["2.0"] == classes["+Inf"] == 2
     assert len(classes) == len(ANSWER_BOUNDS_MS) + 1
     assert found["wattkeeper_answer_seconds_sum", "north", DLT] == pytest.approx(1.168)
-    assert found["wattkeeper_answer_seconds_bucket", "(others)", "modbus-tcp", "30.0"] == 0
+    assert found["wattkeeper_answer_seconds_bucket", "30.0", "(others)", "modbus-tcp"] == 0
     assert found["wattkeeper_answer_seconds_count", "(others)", "modbus-tcp"] == 2
 
 
