@@ -75,7 +75,7 @@ def test_reads_are_told_by_link_protocol_and_outcome(scrape):
 def test_answer_times_are_a_histogram_that_adds_up(scrape):
     found = samples(scrape.get("/metrics"))
     classes = {
-        key[3]: value
+        key[1]: value
         for key, value in found.items()
         if (key[0], *key[2:]) == ("wattkeeper_answer_seconds_bucket", "north", DLT)
     }
