@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from wattkeeper.protocols.dlt645.identifiers import lookup
 from wattkeeper.simulator.bcd import low_first
@@ -86,23 +86,11 @@ class Orders:
         self._clock = clock
         self._past = past
         self._freezes = freezes
-        self._functions = {
-            0x03: self._tell_security_state,
-            0x14: self._write,
-            0x15: self._take_address,
-            0x16: self._freeze,
-            0x17: self._change_baud,
-            0x18: self._change_password,
-            0x19: self._clear_demands,
-            0x1A: self._clear_meter,
-            0x1B: self._clear_events,
-            0x1C: self._switch,
-        }
 
     def execute(self, function: int, body: bytes) -> bytes | int:
         """The data of the normal reply, or the ERR bits of a refusal."""
         obey = self._functions.get(function)
-        return OTHER if obey is None else obey(body)
+        return OTHER if obey is None else obey(self, body)
 
     def press_programming_key(self) -> None:
         """Somebody breaks the seal and presses the key: programming is allowed for four hours."""
@@ -257,3 +245,17 @@ class Orders:
     def _closed(self, operator: bytes) -> None:
         self._past.close_relay(self._now())
         self.journal.add(CLOSED, [self._stamp(), operator, self._memory.energies()])
+
+    # By control code; one table for all meters of a world.
+    _functions: ClassVar[dict[int, Callable[["Orders", bytes], bytes | int]]] = {
+        0x03: _tell_security_state,
+        0x14: _write,
+        0x15: _take_address,
+        0x16: _freeze,
+        0x17: _change_baud,
+        0x18: _change_password,
+        0x19: _clear_demands,
+        0x1A: _clear_meter,
+        0x1B: _clear_events,
+        0x1C: _switch,
+    }
