@@ -11,6 +11,8 @@ from python_calamine import CalamineWorkbook
 from sqlalchemy import select
 from tests.integration.web.conftest import add_user, signed_in
 
+from wattkeeper.collection.commands.kinds import CommandKind
+from wattkeeper.collection.commands.service import Wanted
 from wattkeeper.monitoring.values import FindingFilter
 from wattkeeper.registry.models import Area
 from wattkeeper.security.models import AuditEvent
@@ -35,8 +37,14 @@ def addresses(town, browser):
         bill = town.billing.bills(account_id=account).items[0].id
         area = session.scalars(select(Area.id).where(Area.code == "A1")).one()
     alarms = [row.id for row in town.monitoring.findings(FindingFilter(state="all")).rows]
+    told = town.commands.ask(
+        Wanted(
+            kind=CommandKind.SET_CLOCK, meter_ids=[town.meters["000000000100"]], reason="For a file of it"
+        ),
+        now=town.now,
+    )
     known = {
-        "meter_id": town.meters["000000000100"], "point_id": town.points["000000000100"], "account_id": account,
+        "batch_id": told.id, "meter_id": town.meters["000000000100"], "point_id": town.points["000000000100"], "account_id": account,
         "bill_id": bill, "code": "north", "area_id": area, "alarm_id": alarms[0] if alarms else None, "token": "-",
     }  # fmt: skip
     paths = [route.path for route in routes(browser.app) if route.path.endswith((".csv", ".xlsx"))]

@@ -11,12 +11,15 @@ from starlette.testclient import TestClient
 from tests.integration.web.conftest import add_user, places, signed_in
 
 from wattkeeper.billing.models import Bill, Payment
+from wattkeeper.collection.commands.kinds import CommandKind
+from wattkeeper.collection.commands.models import Command
+from wattkeeper.collection.commands.service import Wanted
 from wattkeeper.registry.models import Account, AccountPoint, Area, MeteringPoint, PointKind
 from wattkeeper.security.rights import Role
 
 HOME, TRADE = "A1", "A2"
 BY_ID = {
-    "meter": ("/meters/{}", "/meters/{}/values.csv", "/meters/{}/installations.xlsx", "/api/v1/meters/{}", "/api/v1/meters/{}/values",
+    "meter": ("/meters/{}", "/meters/{}/control", "/api/v1/meters/{}/control", "/meters/{}/values.csv", "/meters/{}/installations.xlsx", "/api/v1/meters/{}", "/api/v1/meters/{}/values",
               "/api/v1/meters/{}/readings?quantity=voltage_l1"),
     "point": ("/points/{}/load-curve.csv", "/api/v1/points/{}/load-curve"),
     "account": ("/accounts/{}", "/accounts/{}/bills.csv", "/accounts/{}/statement.csv", "/api/v1/accounts/{}", "/api/v1/accounts/{}/statement",
@@ -25,16 +28,19 @@ BY_ID = {
     "bill": ("/bills/{}", "/bills/{}/pdf", "/bills/{}/cancel", "/bills/{}/lines.csv", "/bills/{}/readings.xlsx", "/api/v1/bills/{}", "/api/v1/bills/{}/pdf"),
     "payment": ("/payments/{}", "/api/v1/payments/{}"),
     "exchange": ("/exchanges/{}", "/api/v1/exchanges/{}"),
+    "command_batch": ("/commands/{}", "/commands/{}/meters.csv", "/api/v1/command-batches/{}", "/api/v1/command-batches/{}/commands"),
+    "command": ("/api/v1/commands/{}",),
     "area": ("/areas/{}", "/areas/{}/points", "/areas/{}/points.csv", "/api/v1/areas/{}", "/api/v1/areas/{}/load-curve"),
 }  # fmt: skip
 WRITES = {
     "account": (("/accounts/{}/bills", {"month": "2026-10"}), ("/accounts/{}/payments", {"amount": "1.00", "method": "cash", "key": "of-another-area"})),
+    "command_batch": (("/commands/{}/approve", {"note": "not mine"}), ("/commands/{}/reject", {}), ("/commands/{}/withdraw", {})),
     "bill": (("/bills/{}/cancel", {"reason": "not mine", "sure": "x"}), ("/bills/{}/payments", {"amount": "1.00", "method": "cash", "key": "of-another-area"})),
 }  # fmt: skip
 LISTS = [
     "/meters", "/meters.csv", "/api/v1/meters?limit=500", "/accounts", "/accounts.csv", "/api/v1/accounts?limit=500", "/customers", "/customers.csv",
     "/api/v1/customers?limit=500", "/bills", "/bills.csv", "/api/v1/bills?limit=500", "/payments", "/payments.csv", "/api/v1/payments?limit=500", "/areas",
-    "/areas.csv", "/api/v1/areas", "/",
+    "/areas.csv", "/api/v1/areas", "/", "/commands", "/commands.csv", "/api/v1/command-batches?limit=500", "/api/v1/commands?limit=500",
 ]  # fmt: skip
 
 
@@ -79,6 +85,19 @@ def _things(town, session, area: int) -> dict[str, set[int]]:
         "payment": set(session.scalars(select(Payment.id).where(Payment.account_id.in_(accounts)))),
         "exchange": {town.exchanges[meter] for meter in meters if meter in town.exchanges},
         "area": {area},
+        **_told(town, session, meters),
+    }
+
+
+def _told(town, session, meters: set[int]) -> dict[str, set[int]]:
+    """A command to one of the meters, beside those that other tests gave."""
+    commands = session.execute(select(Command.id, Command.batch_id).where(Command.meter_id.in_(meters))).all()
+    wanted = Wanted(kind=CommandKind.SET_CLOCK, meter_ids=[min(meters)], reason="Its clock is off")
+    batch = town.commands.ask(wanted, now=town.now).id
+    (command,) = town.commands.commands(batch_id=batch)
+    return {
+        "command_batch": {batch, *(row.batch_id for row in commands)},
+        "command": {command.id, *(row.id for row in commands)},
     }
 
 
@@ -128,7 +147,8 @@ def test_nothing_of_another_area_is_written_to(halves, town, kind):
     before = {thing: town.billing.balance(thing) for thing in halves.theirs["account"]}
     for path, form in WRITES[kind]:
         for thing in halves.theirs[kind]:
-            answer = halves.browsers[Role.CLERK].post(path.format(thing), data=form, follow_redirects=False)
+            role = Role.OPERATOR if kind == "command_batch" else Role.CLERK
+            answer = halves.browsers[role].post(path.format(thing), data=form, follow_redirects=False)
             assert answer.status_code == 404, (path, thing)
     assert {thing: town.billing.balance(thing) for thing in halves.theirs["account"]} == before
 

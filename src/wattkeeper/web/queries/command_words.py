@@ -86,7 +86,7 @@ OUTCOMES: Final[Mapping[Outcome, str]] = {
 DECISIONS_SHOWN: Final = 3
 ORDER_STATES: Final[Mapping[str, tuple[Level, str]]] = {
     "asked": ("warn", N_("waits for approval")),
-    "active": ("ok", N_("in force")),
+    "active": ("ok", N_("active")),
     "expired": ("idle", N_("expired")),
     "ended": ("idle", N_("ended")),
 }
@@ -221,7 +221,7 @@ def decisions(services: Services, say: Language, principal: Principal) -> list[D
     return [
         Decision(
             what=say.text(
-                "%(command)s of %(n)s meters waits for your decision",
+                "%(command)s waits for your decision (meters: %(n)s)",
                 command=line.kind_text,
                 n=say.number(line.total),
             ),
