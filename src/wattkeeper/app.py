@@ -263,6 +263,7 @@ def _collector(parts: Parts, hub: Hub) -> Collector:
         live_seconds=settings.live_seconds,
         commit_seconds=float(settings.commit_seconds),
         zone=settings.zone,
+        set_clocks=settings.set_clocks,
     )
     password = settings.meter_password.get_secret_value()
     return Collector(

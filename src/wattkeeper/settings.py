@@ -100,6 +100,10 @@ class Settings(BaseSettings):
         pattern=r"^\d{8}$",
         description="Operator code that goes with each command, 8 digits; meters keep it in their records.",
     )
+    set_clocks: bool = Field(
+        default=False,
+        description="Set the clocks of meters that are 5 seconds to 5 minutes off: by broadcast to the whole line, at most once a day, between 1 and 5 at night (DL/T 645). One further off is an alarm, and set by a command.",
+    )
     direct_close: bool = Field(
         default=False,
         description="Allow closing a relay with nobody at the meter. Off, the customer is only allowed to close it by the meter's key: somebody may be at the wires.",

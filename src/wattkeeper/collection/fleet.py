@@ -66,5 +66,6 @@ class Memory:
     backfilled_until: datetime | None = None
     clock_deviation: timedelta | None = None
     clock_read_at: datetime | None = None
+    quarantined_until: datetime | None = None
     refused: Mapping[str, datetime] = field(default_factory=dict)
     """Requests the meter has refused as unknown to it, and when."""

@@ -1,11 +1,11 @@
 """One meter as its link's worker knows it: what it is, how it fares, and what it was found not to have."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from wattkeeper.collection.drivers.base import Driver
+from wattkeeper.collection.drivers.base import Driver, Request
 from wattkeeper.collection.fleet import Memory, MeterToCollect
 from wattkeeper.collection.health import MeterHealth
 from wattkeeper.collection.values import CollectorOptions, MeterState
@@ -31,7 +31,7 @@ class KnownMeter:
     @classmethod
     def remembered(cls, meter: MeterToCollect, *, driver: Driver, memory: Memory) -> "KnownMeter":
         """A meter with what was learned about it before."""
-        return cls(
+        known = cls(
             meter,
             driver,
             refused=dict(memory.refused),
@@ -40,10 +40,20 @@ class KnownMeter:
             clock_read_at=memory.clock_read_at,
             clock_asked_at=memory.clock_read_at,
         )
+        if memory.quarantined_until is not None:
+            known.health.next_attempt_at = memory.quarantined_until
+            known.health.in_quarantine = True
+        return known
 
     def memory(self) -> Memory:
         """What is to be remembered of a meter that is not read for a while."""
-        return Memory(self.backfilled_until, self.clock_deviation, self.clock_read_at, dict(self.refused))
+        return Memory(
+            self.backfilled_until,
+            self.clock_deviation,
+            self.clock_read_at,
+            self.health.next_attempt_at if self.health.in_quarantine else None,
+            dict(self.refused),
+        )
 
     def refusals(self, now: datetime, *, options: CollectorOptions) -> frozenset[str]:
         """The requests that are not worth sending now; a refusal from long ago counts no more."""
@@ -64,6 +74,18 @@ class KnownMeter:
         """The quantities that cannot be had because their requests were refused."""
         return tuple(sorted({quantity for key in self.refused for quantity in self.driver.brings(key)}))
 
+    def plan(
+        self,
+        wanted: Iterable[str],
+        now: datetime,
+        *,
+        options: CollectorOptions,
+        without: Collection[str] = (),
+    ) -> list[Request]:
+        """The fewest requests that bring these quantities, without what it refuses and what is in `without`."""
+        refused = self.refusals(now, options=options).union(without)
+        return self.driver.plan(self.meter.address, wanted, zone=self.meter.zone, refused=refused)
+
     def wants_clock(self, now: datetime, *, options: CollectorOptions) -> bool:
         """Whether the meter's clock is to be looked at again."""
         return self.clock_asked_at is None or now - self.clock_asked_at >= timedelta(
@@ -83,6 +105,7 @@ class KnownMeter:
             last_failure_at=health.last_failure_at,
             last_failure=health.last_failure,
             next_attempt_at=health.next_attempt_at,
+            in_quarantine=health.in_quarantine,
             clock_deviation=self.clock_deviation,
             clock_read_at=self.clock_read_at,
             unsupported=self.unsupported,

@@ -27,15 +27,17 @@ class Notes:
         counts = records.statistics.take()
         clocks, records.clocks = records.clocks, {}
         refusals, records.refusals = records.refusals, []
-        if not (counts or clocks or refusals):
+        quarantines, records.quarantines = records.quarantines, {}
+        if not (counts or clocks or refusals or quarantines):
             return
         try:
-            await asyncio.to_thread(self._write, counts, clocks, refusals)
+            await asyncio.to_thread(self._write, counts, clocks, refusals, quarantines)
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing is forgotten and it is said
             log.error("the notes wait: the ledger database failed", error=str(error))  # noqa: TRY400 - a sentence will do
             records.statistics.give_back(counts)
             records.clocks = clocks | records.clocks
             records.refusals = refusals + records.refusals
+            records.quarantines = quarantines | records.quarantines
 
     def save_backfilled(self, reached: dict[int, datetime]) -> None:
         """Write down how far load records have been fetched; called in a thread, after the readings are committed."""
@@ -47,9 +49,11 @@ class Notes:
         counts: dict[HourKey, Counter[str]],
         clocks: dict[int, tuple[timedelta, datetime]],
         refusals: list[tuple[int, str, datetime]],
+        quarantines: dict[int, datetime | None],
     ) -> None:
         with self._database.write() as session:
             repository = CollectionRepository(session)
             repository.add_counts(counts)
             repository.save_clocks(clocks)
             repository.save_refused(refusals)
+            repository.save_quarantines(quarantines)

@@ -16,6 +16,8 @@ from wattkeeper.links.traffic import Traffic
 from wattkeeper.readings.quantities import quantity
 from wattkeeper.readings.schemas import ReadingStatus, new_exchange_id
 
+_JAM = 3
+"""Noise for so many times as long as an answer may take is no answer that came damaged."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -28,6 +30,8 @@ class Result:
     """The sentence for a person, where it failed."""
     silent: bool = False
     """The request ran into its time-out: asking this meter for more would cost as much again."""
+    jammed: bool = False
+    """Noise went on long after the time for an answer was over, and held the line."""
     measured: tuple[Measured, ...] = ()
     readings: tuple[LiveReading, ...] = ()
     """The same for live pages, where the request was to be announced."""
@@ -82,6 +86,8 @@ class Records:
     """Clock deviations not yet written down, by meter."""
     refusals: list[tuple[int, str, datetime]] = field(default_factory=list)
     """Refused requests not yet written down."""
+    quarantines: dict[int, datetime | None] = field(default_factory=dict)
+    """Until when meters are left alone, or None where that is over, not yet written down."""
 
 
 class Reader:
@@ -148,7 +154,11 @@ class Reader:
         except (LinkLost, LinkUnavailable) as error:
             return Result(Failure.LINK_DOWN, str(error))
         except NoReply as error:
-            return Result(Failure.GARBLED if error.octets else Failure.NO_REPLY, str(error), silent=True)
+            jammed = (
+                bool(error.octets) and error.waited > _JAM * error.attempts * self.bus.timing.reply_timeout
+            )
+            failure = Failure.GARBLED if error.octets else Failure.NO_REPLY
+            return Result(failure, str(error), silent=True, jammed=jammed)
         except driver.errors as error:
             if driver.is_unsupported(error):
                 return Result(Failure.UNSUPPORTED, str(error), error=error)
@@ -209,13 +219,7 @@ class Reader:
         records = self._records
         if result.failure is Failure.LINK_DOWN:
             return  # nobody could be asked: the meter is not to blame
-        changed = False
-        if not result.silent:
-            known.ignored.pop(request.key, None)
-            changed = known.health.answered(at)
-        elif not present:
-            why = "; ".join([result.why, *map(str, _strays(request))])
-            changed = known.health.failed(at, why=why, options=records.options)
+        changed = self._hear(known, request, result, at=at, present=present)
         if result.failure is Failure.UNSUPPORTED:
             self.note_refusal(known, request.key, at=at)
         if CLOCK in request.quantities and not result.silent:
@@ -228,6 +232,24 @@ class Reader:
                 changed = True
         if changed:
             records.hub.publish("meter", known.state())
+
+    def _hear(
+        self, known: KnownMeter, request: Request, result: Result, *, at: datetime, present: bool
+    ) -> bool:
+        """Whether the meter is there; True when this changes what is known of it."""
+        records, health = self._records, known.health
+        if not result.silent:
+            known.ignored.pop(request.key, None)
+            if health.in_quarantine:
+                records.quarantines[known.meter.meter_id] = None
+            return health.answered(at)
+        if present:
+            return False
+        why = "; ".join([result.why, *map(str, _strays(request))])
+        changed = health.failed(at, why=why, options=records.options, jammed=result.jammed)
+        if health.in_quarantine:
+            records.quarantines[known.meter.meter_id] = health.next_attempt_at
+        return changed
 
     def _tap(self, traffic: Traffic) -> None:
         self._wire.see(traffic)

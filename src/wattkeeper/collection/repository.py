@@ -207,6 +207,11 @@ class CollectionRepository:
         ]
         self._upsert(MeterProgress, rows, keys=("meter_id",))
 
+    def save_quarantines(self, until: Mapping[int, datetime | None]) -> None:
+        """Note which meters are left alone until when, because they disturb their line, and which no more."""
+        rows = [{"meter_id": meter_id, "quarantined_until": end} for meter_id, end in until.items()]
+        self._upsert(MeterProgress, rows, keys=("meter_id",))
+
     def save_refused(self, refused: Iterable[tuple[int, str, datetime]]) -> None:
         """Note which requests which meters have refused."""
         rows = [
@@ -276,4 +281,4 @@ def _memory(row: MeterProgress | None, refused: Mapping[str, datetime]) -> Memor
     if row is None:
         return Memory(refused=refused)
     deviation = None if row.clock_deviation_ms is None else row.clock_deviation_ms * _MILLISECOND
-    return Memory(row.backfilled_until, deviation, row.clock_read_at, refused)
+    return Memory(row.backfilled_until, deviation, row.clock_read_at, row.quarantined_until, refused)

@@ -49,6 +49,8 @@ class MeterState:
     """The sentence that says why the last failed read failed."""
     next_attempt_at: datetime | None
     """A silent meter is not asked before this instant, except by a person."""
+    in_quarantine: bool
+    """It is left alone until then because asking it jams its line with noise."""
     clock_deviation: timedelta | None
     """The meter's clock minus ours, positive when the meter is ahead."""
     clock_read_at: datetime | None
@@ -149,6 +151,8 @@ class CollectorOptions:
     """How often success counts are written to the ledger database."""
     clock_hours: float = 24.0
     """How often a meter's clock is read."""
+    set_clocks: bool = False
+    """Whether clocks that are a little off are set by broadcast, once a day and by night."""
     refused_days: float = 7.0
     """How long a meter is not asked again for what it said it does not have."""
     ignored_reads: int = 5
@@ -162,5 +166,9 @@ class CollectorOptions:
     first_back_off_seconds: float = 30.0
     """Pause after which a silent meter is tried again; it doubles with each failure."""
     longest_back_off_seconds: float = 900.0
+    jams_after: int = 3
+    """Attempts in a row after which noise held the line, and then the meter is left alone."""
+    quarantine_hours: float = 6.0
+    """For how long it is left alone then; a person may always ask it."""
     zone: str = "Asia/Shanghai"
     """Zone of the clock of a meter that is not installed at a site yet (IANA name)."""

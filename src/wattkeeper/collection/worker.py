@@ -6,7 +6,7 @@ A command goes first, then a person's read, then what is due, then the past. One
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -15,17 +15,19 @@ import structlog
 
 from wattkeeper.collection.backfill import Backfill
 from wattkeeper.collection.clock import Clock
+from wattkeeper.collection.clocks import ClockSetter
 from wattkeeper.collection.commands.desk import CommandDesk
 from wattkeeper.collection.commands.lane import CommandLane
 from wattkeeper.collection.counts import Failure
 from wattkeeper.collection.drivers.base import CLOCK, Request
-from wattkeeper.collection.errors import CollectorStopped, ReadFailed, UnknownMeter
 from wattkeeper.collection.fleet import LinkToCollect, Plan
+from wattkeeper.collection.live import LiveReads
 from wattkeeper.collection.meters import KnownMeter
 from wattkeeper.collection.queues import DueQueue, DueRead
 from wattkeeper.collection.reader import Reader, Records, Result
 from wattkeeper.collection.values import LinkStatus, LiveReading, Presence
 from wattkeeper.links.bus import Bus
+from wattkeeper.links.errors import LinkLost, LinkUnavailable
 
 log = structlog.get_logger(__name__)
 
@@ -37,15 +39,6 @@ _MOST_MISSED = 2
 """Requests without an answer in one go at a meter that did answer others; then its neighbours come first."""
 _GRACE = 2.0
 """How long the request in flight may take to end when the collector stops. [s]"""
-
-
-@dataclass(slots=True)
-class LiveRead:
-    """Somebody waits for these quantities."""
-
-    meter_id: int
-    quantities: Sequence[str]
-    answer: asyncio.Future[list[LiveReading]]
 
 
 @dataclass(slots=True)
@@ -63,8 +56,9 @@ class LinkWorker:
     plans: dict[int, Plan] = field(default_factory=dict)
     backfill: Backfill = field(init=False)
     lane: CommandLane = field(init=False)
+    _clocks: ClockSetter = field(default_factory=ClockSetter)
     _due: DueQueue = field(default_factory=DueQueue)
-    _live: deque[LiveRead] = field(default_factory=deque)
+    _live: LiveReads = field(init=False)
     _timetable: list[tuple[datetime, int]] = field(default_factory=list)
     """Heap of the next due instant of each plan."""
     _paused_until: datetime | None = None
@@ -79,6 +73,7 @@ class LinkWorker:
     def __post_init__(self) -> None:
         self._reader = Reader(self.bus, link_id=self.link.link_id, records=self.records)
         self.backfill = Backfill(self._reader, records=self.records)
+        self._live = LiveReads(self._reader, self.link.code, records=self.records)
         self.lane = CommandLane(self._reader, self.desk, self.wake)
 
     # -- from outside -----------------------------------------------------------------------------------------------
@@ -97,17 +92,11 @@ class LinkWorker:
         if self._task is not None:
             await self._task
         self._reader.close()
-        while self._live:
-            live = self._live.popleft()
-            if not live.answer.done():
-                live.answer.set_exception(
-                    CollectorStopped(f"The link {self.link.code} was closed before the meter was read.")
-                )
+        self._live.refuse()
 
     def read_live(self, meter_id: int, quantities: Sequence[str]) -> asyncio.Future[list[LiveReading]]:
         """Queue a person's read before everything else."""
-        answer: asyncio.Future[list[LiveReading]] = asyncio.get_running_loop().create_future()
-        self._live.append(LiveRead(meter_id, quantities, answer))
+        answer = self._live.ask(meter_id, quantities)
         self._wake.set()
         return answer
 
@@ -217,7 +206,7 @@ class LinkWorker:
             if (read := self._due.pop(now)) is not None:
                 await self._read_due(read)
                 return True
-            return await self._fill_a_gap(now)
+            return await self._set_clocks(now) or await self._fill_a_gap(now)
         finally:
             if self.bus.state.connected != connected:
                 self.records.hub.publish("link", self.status())
@@ -254,6 +243,24 @@ class LinkWorker:
             self._store_until,
         )
         return min((instant for instant in instants if instant is not None), default=None)
+
+    # -- clocks -----------------------------------------------------------------------------------------------------
+
+    async def _set_clocks(self, now: datetime) -> bool:
+        """Set the clocks of the line by broadcast where that is wanted; True when it was sent."""
+        if not self.records.options.set_clocks:
+            return False
+        commander = self._clocks.wants(now, self.zone, self.meters.values())
+        if commander is None:
+            return False
+        try:
+            await self.bus.run(commander.broadcast_time(now, zone=self.zone))
+        except (LinkLost, LinkUnavailable):
+            self._pause()
+            return False
+        self._clocks.was_set(now, self.zone, self.meters.values())
+        await self.desk.clocks_were_set(self.link.link_id, self.link.code)
+        return True
 
     # -- due --------------------------------------------------------------------------------------------------------
 
@@ -326,14 +333,8 @@ class LinkWorker:
         if known.wants_clock(self.clock.now(), options=self.records.options):
             wanted.add(CLOCK)
         blocks = {key for key in read.unanswered if not known.driver.brings(key)}
-        planned = self._plan(known, wanted, without=blocks)
+        planned = known.plan(wanted, self.clock.now(), options=self.records.options, without=blocks)
         return sorted(planned, key=lambda request: request.key in read.unanswered)
-
-    def _plan(
-        self, known: KnownMeter, wanted: Iterable[str], *, without: Collection[str] = ()
-    ) -> list[Request]:
-        refused = known.refusals(self.clock.now(), options=self.records.options).union(without)
-        return known.driver.plan(known.meter.address, wanted, zone=known.meter.zone, refused=refused)
 
     def _pause(self) -> datetime:
         """The link is down: nobody on it can be asked until it may be opened again, at the instant returned."""
@@ -349,51 +350,9 @@ class LinkWorker:
         served = False
         while not self._stopping and await self.lane.serve(self.meters):
             served = True
-            await (
-                self._serve_live()
-            )  # a batch of commands takes minutes: who asked for one meter goes in between
-        return await self._serve_live() or served
-
-    async def _serve_live(self) -> bool:
-        """Read for everyone who waits; True when somebody did."""
-        served = False
-        while self._live and not self._stopping:
-            served = True
-            live = self._live.popleft()
-            if live.answer.done():  # the person has left
-                continue
-            try:
-                readings = await self._read_live(live)
-            except Exception as error:  # noqa: BLE001 - it belongs to the one who waits
-                if not live.answer.done():
-                    live.answer.set_exception(error)
-            else:
-                if not live.answer.done():
-                    live.answer.set_result(readings)
-        return served
-
-    async def _read_live(self, live: LiveRead) -> list[LiveReading]:
-        known = self.meters.get(live.meter_id)
-        if known is None:
-            raise UnknownMeter(f"Meter {live.meter_id} is no longer read on the link {self.link.code}.")
-        readings: list[LiveReading] = []
-        failures: list[str] = []
-        waiting = deque(self._plan(known, live.quantities))
-        while waiting:
-            request = waiting.popleft()
-            silent = known.health.presence is Presence.SILENT
-            result = await self._reader.ask(known, request, attempts=1 if silent else None)
-            readings += result.readings
-            if result.failure is Failure.UNSUPPORTED:
-                waiting.extendleft(reversed(request.parts))
-            if result.failure is not None:
-                failures.append(result.why)
-            if result.silent or result.failure is Failure.LINK_DOWN:
-                break
-        if not readings:
-            why = failures[0] if failures else "It has none of these quantities."
-            raise ReadFailed(f"Meter {known.meter.address} on {self.link.code} was not read. {why}")
-        return readings
+            # A batch of commands takes minutes: who asked for one meter goes in between.
+            await self._live.serve(self.meters)
+        return (not self._stopping and await self._live.serve(self.meters)) or served
 
     # -- the past ---------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import text
 
 from wattkeeper.collection.errors import ReadFailed, UnknownMeter
 from wattkeeper.collection.repository import CollectionRepository
@@ -15,7 +16,7 @@ from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.protocols.dlt645.master import ReadExchange
 from wattkeeper.readings.errors import UnknownQuantity
 from wattkeeper.registry.models import Link, Meter
-from wattkeeper.simulator.faults import Faults
+from wattkeeper.simulator.faults import Emission, Faults
 
 FIRST, SECOND = "000000000001", "000000000002"
 ENERGY = ("active_energy_import",)
@@ -370,3 +371,63 @@ async def test_a_plan_with_a_window_reads_within_it_only(house, street, until):
                 await until(lambda: collector.is_idle)
     hours = [read_at.astimezone(SHANGHAI).hour for read_at, _, _ in house.values(FIRST)]
     assert hours == [22, 23, 0, 1, 2, 3, 4, 5]
+
+
+class Babbler:
+    """A line on which one meter babbles for seconds when it is asked, and its neighbour answers."""
+
+    def __init__(self, world, address):
+        bus = world.servers["A"].bus
+        answers = bus.answers
+        self.asked = 0
+
+        def babble(request, **line):
+            if request.address != address:
+                return answers(request, **line)
+            self.asked += 1
+            return [Emission(0.05 * step, b"\x55" * 8) for step in range(24)]
+
+        bus.answers = babble
+
+
+async def test_a_meter_that_jams_its_line_is_left_alone_and_its_neighbours_are_read(house, street, until):
+    house.plan(code="registers", quantities=ENERGY, every_seconds=60)
+    async with street(house.clock, link("A", FIRST, SECOND)) as world:
+        babbler = Babbler(world, FIRST)
+        house.register({"A": (world.url("A") + "?timeout=0.1", [FIRST, SECOND])})
+        async with house.collecting(retries=0, first_back_off_seconds=1) as collector:
+            for _ in range(6):
+                await until(lambda: collector.is_idle, seconds=30)
+                house.clock.advance(timedelta(minutes=1))
+            await until(lambda: collector.is_idle, seconds=30)
+            state = collector.meter_state(house.meters[FIRST])
+            assert (babbler.asked, state.in_quarantine, state.presence) == (3, True, Presence.SILENT)
+            assert state.next_attempt_at - state.last_failure_at == timedelta(hours=6)
+            await collector.flush()
+            assert len(house.values(SECOND)) == 7
+        async with house.collecting() as restarted:
+            await until(lambda: restarted.is_idle, seconds=30)
+            assert restarted.meter_state(house.meters[FIRST]).in_quarantine, "remembered over a restart"
+    assert babbler.asked == 3
+
+
+async def test_clocks_a_little_off_are_set_by_broadcast_at_night_once_a_day(house, street, until):
+    house.plan(code="registers", quantities=ENERGY, every_seconds=3600)
+    slow = {"address": FIRST, "point": FIRST, "clock_offset": -90}
+    far = {"address": SECOND, "point": SECOND, "clock_offset": 600}
+    async with street(house.clock, link("A", slow, far)) as world:
+        house.register({"A": (world.url("A"), [FIRST, SECOND])})
+        async with house.collecting(set_clocks=True) as collector:
+            for _ in range(18):  # from noon to six in the morning
+                await until(lambda: collector.is_idle)
+                house.clock.advance(timedelta(hours=1))
+            await until(lambda: collector.is_idle)
+            deviations = {
+                address: collector.meter_state(house.meters[address]).clock_deviation
+                for address in (FIRST, SECOND)
+            }
+    assert abs(deviations[FIRST]) <= timedelta(seconds=1)
+    assert deviations[SECOND] == timedelta(seconds=600), "too far off for a broadcast"
+    with house.database.read() as session:
+        acts = session.execute(text("SELECT action, actor_name, subject_name FROM audit_event")).all()
+    assert [tuple(act) for act in acts] == [("link.set_clocks", "system", "A")]

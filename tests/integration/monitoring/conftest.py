@@ -58,7 +58,7 @@ class Network:
         """A meter's state from now on."""
         self.states[meter_id] = state = MeterState(
             meter_id=meter_id, link_id=self.link, presence=presence, since=since, failures_in_a_row=0,
-            last_success_at=None, last_failure_at=None, last_failure="No reply.", next_attempt_at=None,
+            last_success_at=None, last_failure_at=None, last_failure="No reply.", next_attempt_at=None, in_quarantine=False,
             clock_deviation=None, clock_read_at=None, unsupported=(),
         )  # fmt: skip
         return state
@@ -70,7 +70,7 @@ class Network:
         return [
             LinkStatus(
                 link_id=self.link, code="north", url="tcp://10.0.0.1:8001", connected=self.link_error is None,
-                since=self.link_since, error=self.link_error, meters=3, waiting_live=0, waiting_due=0, backfilling=0,
+                since=self.link_since, error=self.link_error, meters=3, waiting_commands=0, waiting_live=0, waiting_due=0, backfilling=0,
             )
         ]  # fmt: skip
 

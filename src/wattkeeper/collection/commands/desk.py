@@ -109,6 +109,16 @@ class CommandDesk:
             ),
         )
 
+    async def clocks_were_set(self, link_id: int, code: str) -> None:
+        """Keep on record that the clocks of a line were set by broadcast."""
+        now = self.now()
+        await asyncio.to_thread(
+            self._write,
+            lambda session: record(
+                session, "link.set_clocks", now=now, subject=("link", link_id), name=code, actor=SYSTEM
+            ),
+        )
+
     def recover(self) -> int:
         """After a start, in a thread: what was being sent may have worked; returns how many are in doubt."""
         now = self.now()

@@ -184,3 +184,7 @@ class Commander(Protocol):
     def control(self, address: str, *, zone: ZoneInfo) -> Telling:
         """The request for the state of the relay and standing instructions."""
         ...
+
+    def broadcast_time(self, now: datetime, *, zone: ZoneInfo) -> Any:
+        """The exchange that sets the clocks of all meters on the line; nobody answers."""
+        ...

@@ -17,7 +17,7 @@ from wattkeeper.collection.drivers.base import Measured, MeterSecret, Request, T
 from wattkeeper.collection.drivers.dlt645 import CLOCK_DATE, CLOCK_TIME, ClockRequest
 from wattkeeper.protocols.dlt645.commands import CommandExchange, RelayExchange, WriteExchange
 from wattkeeper.protocols.dlt645.errors import BodyError, RequestError
-from wattkeeper.protocols.dlt645.master import ReadExchange
+from wattkeeper.protocols.dlt645.master import BroadcastTime, ReadExchange
 from wattkeeper.protocols.dlt645.requests import Access
 from wattkeeper.protocols.dlt645.status import CONTROL_WORD, ControlWord
 from wattkeeper.protocols.dlt645.values import encode_value
@@ -192,6 +192,10 @@ class Dlt645Commander:
     def control(self, address: str, *, zone: ZoneInfo) -> Telling:  # noqa: ARG002 - the word has no time in it
         """The request for status word 3."""
         return ControlTelling(address)
+
+    def broadcast_time(self, now: datetime, *, zone: ZoneInfo) -> BroadcastTime:
+        """08H to everybody (§7.2.1)."""
+        return BroadcastTime(now.astimezone(zone).replace(tzinfo=None))
 
 
 def _parameter(argument: Mapping[str, Any] | None) -> tuple[str, bytes]:
