@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -14,7 +15,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from wattkeeper.links import Bus, LinkUnavailable, LinkUrl, NoReply, Timing
-from wattkeeper.protocols.dlt645 import BroadcastTime, LoadRecordExchange, ReadAddressExchange, ReadExchange
+from wattkeeper.protocols.dlt645 import (
+    Access,
+    BroadcastTime,
+    ControlWord,
+    LoadRecordExchange,
+    ReadAddressExchange,
+    ReadExchange,
+    RelayExchange,
+)
+from wattkeeper.protocols.dlt645.detection import edition_probes
+from wattkeeper.protocols.dlt645.master_1997 import ReadExchange1997
+from wattkeeper.protocols.dlt645.status import CONTROL_WORD
 from wattkeeper.simulator import DEMO_WORLD, ColumnLoad, FixedClock, Neighbourhood, WorldPlan
 
 ADDRESS = "000000000161"
@@ -49,6 +61,36 @@ async def test_the_same_meter_is_read_over_every_kind_of_link(world, link):
 async def test_a_faulty_meter_is_read_all_the_same_and_never_wrongly(world, faults):
     _, bus = await world({"faults": faults}, timing=HASTE)
     assert {await energy(bus) for _ in range(6)} == {"6000.00"}
+
+
+async def test_on_a_line_of_both_editions_each_meter_tells_which_it_speaks(world):
+    _, bus = await world({"edition": 1997}, {"address": "000000000162"}, timing=HASTE)
+    spoken = {}
+    for address in (ADDRESS, "000000000162"):
+        for probe in edition_probes(address):
+            with suppress(NoReply):
+                await bus.run(probe, attempts=1)
+                spoken[address] = probe.edition
+                break
+    assert spoken == {ADDRESS: 1997, "000000000162": 2007}
+    old = await bus.run(ReadExchange1997(ADDRESS, "9010"))
+    assert [str(old.values[0].value), await energy(bus, "000000000162")] == ["6000.00", "6000.00"]
+
+
+async def test_a_meter_is_tripped_and_closed_by_its_key_over_a_real_line(world):
+    neighbourhood, bus = await world()
+    meter = neighbourhood.meters[ADDRESS]
+    access, soon = Access(2, "123456", "00000001"), datetime(2026, 3, 4, 12, 5)
+
+    async def control():
+        return ControlWord.of((await bus.run(ReadExchange(ADDRESS, CONTROL_WORD))).values[0].value)
+
+    assert (await bus.run(RelayExchange(ADDRESS, "trip", access=access, valid_until=soon))).acknowledged
+    assert (await control()).relay_open
+    await bus.run(RelayExchange(ADDRESS, "close_allowed", access=access, valid_until=soon))
+    assert (await control()).close_allowed
+    meter.press_key()
+    assert not (await control()).relay_open
 
 
 async def test_a_dead_meter_does_not_disturb_the_others(world):

@@ -1,10 +1,12 @@
 # ruff: noqa: DTZ001 -- a meter knows civil time without a zone
 """A meter obeys the master's exchanges, and shows that it did: 4 kW since 2026-01-01, told on 2026-03-04 at 12:00."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from wattkeeper.protocols.dlt645 import (
     Access,
@@ -25,7 +27,7 @@ from wattkeeper.protocols.dlt645 import (
     encode_value,
 )
 from wattkeeper.protocols.dlt645.security import AuthenticationFailed, SecurityStatusExchange
-from wattkeeper.simulator import VirtualBus
+from wattkeeper.simulator import FixedClock, MeterSpec, ShapedLoad, VirtualBus, VirtualMeter
 
 ADDRESS = "000000000161"
 CLEARS = Access(2, "123456", "12345678")
@@ -148,6 +150,25 @@ def test_trips_and_closings_are_written_down_with_their_operator(meter):
         .startswith("00 00 12 04 03 26 78 56 34 12 00 00 60 00 00 00 00 00")
     )
     assert ask(device, "1E000001")[0].value == 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    steps=st.lists(st.tuples(st.sampled_from(["trip", "close", "none"]), st.integers(0, 20_000)), max_size=12)
+)
+def test_whatever_is_tripped_and_closed_registers_never_fall_and_tariffs_add_up(steps):
+    clock = FixedClock(datetime(2026, 3, 4, 4, 7, 13, tzinfo=UTC))
+    device = VirtualMeter(MeterSpec(address=ADDRESS), ShapedLoad("household", seed=3), clock)
+    shown = Decimal(0)
+    for action, seconds in steps:
+        if action != "none":
+            switch(device, action, until=datetime(2026, 12, 31))
+        before, was_tripped = energy(device), device.is_tripped
+        clock.at += timedelta(seconds=seconds)
+        total, *tariffs = (value.value for value in ask(device, "0001FF00"))
+        assert shown <= before <= total == sum(tariffs)
+        assert not was_tripped or total == before
+        shown = total
 
 
 # --- passwords ----------------------------------------------------------------------------------------------------
