@@ -212,11 +212,23 @@ def _print_fits(fits: list[Fit], said: Mapping[int, str]) -> None:
     if said:
         console.print(f"It says of itself: {', '.join(said.values())}", markup=False)
     words = {"fits": "适合", "possible": "可能", "no": "否"} if chinese() else {}
-    rows = [(fit.map.name, words.get(fit.verdict, fit.verdict), "; ".join(fit.reasons[:3])) for fit in fits]
+    rows = [
+        (fit.map.name, words.get(fit.verdict, fit.verdict), "; ".join(fit.reasons[:3]))
+        for fit in fits
+        if not _is_refused(fit)
+    ]
     print_table(["表", "适合", "原因"] if chinese() else ["map", "fits", "why"], rows)
+    if others := [fit.map.name for fit in fits if _is_refused(fit)]:
+        said_no = "寄存器不符" if chinese() else "its registers are not those of"
+        console.print(f"{said_no}: {', '.join(others)}", markup=False, style="dim")
     if fits[0].verdict != "no":
         console.print(f"\n{fits[0].map.name}:", markup=False)
         _print_values(list(fits[0].values))
+
+
+def _is_refused(fit: Fit) -> bool:
+    """Whether nothing of a map could be read at all: such maps are named together."""
+    return fit.verdict == "no" and not fit.values
 
 
 def _print_values(values: list[RegisterValue]) -> None:
