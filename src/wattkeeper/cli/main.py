@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from wattkeeper import __version__
-from wattkeeper.cli import field, modbus, office, people, server
+from wattkeeper.cli import commands, field, modbus, office, people, server
 from wattkeeper.cli.output import USER_ERRORS, print_error
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 AT_THE_METER = "At the meter (needs no server)"
 THE_SERVER = "The server"
 THE_OFFICE = "Master data and bills"
+THE_METERS = "Commands to meters"
 PEOPLE = "Users and the audit"
 
 app.command("scan", rich_help_panel=AT_THE_METER)(field.scan)
@@ -33,6 +34,7 @@ app.command("status", rich_help_panel=THE_SERVER)(server.status)
 app.command("template", rich_help_panel=THE_OFFICE)(office.template)
 app.command("import", rich_help_panel=THE_OFFICE)(office.import_registry)
 app.command("bill", rich_help_panel=THE_OFFICE)(office.bill)
+app.add_typer(commands.command, name="command", rich_help_panel=THE_METERS)
 app.add_typer(people.user, name="user", rich_help_panel=PEOPLE)
 app.add_typer(people.audit, name="audit", rich_help_panel=PEOPLE)
 
