@@ -17,6 +17,7 @@ from wattkeeper.protocols.modbus.coalescing import Limits, Span
 from wattkeeper.protocols.modbus.errors import MapError
 from wattkeeper.protocols.modbus.maps import Addressing, Detection, Register, RegisterMap, wire_address
 from wattkeeper.protocols.modbus.requests import MOST_WORDS, READ_HOLDING, READ_INPUT
+from wattkeeper.protocols.modbus.toml_lines import lines_of
 from wattkeeper.protocols.modbus.units import UNITS
 from wattkeeper.protocols.modbus.values import ORDERS, TYPES, Order, Type
 
@@ -32,8 +33,6 @@ _DETECT = {*_REGISTER, "equals", "from", "to"}
 _ADDRESSINGS = ("wire", "number", "modicon")
 _SHOWS = ("primary", "secondary")
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
-_HEADER = re.compile(r"\s*\[(\[?)\s*([\w.-]+)\s*\]")
-_KEY = re.compile(r"\s*([\w-]+|\"[^\"]+\")\s*=")
 _TYPE_LIMIT = "type-limit"
 
 
@@ -84,22 +83,7 @@ def _parse(text: str, file: str, known: Mapping[str, RegisterMap]) -> RegisterMa
         line = f", line {place[1]}" if place else ""
         reason = str(error)[: place.start()] if place else str(error)
         raise MapError([f"{file}{line}: this is not TOML: {reason}."]) from None
-    return _MapReader(described, file, dict(_lines(text)), known).read()
-
-
-def _lines(text: str) -> Iterator[tuple[str, int]]:
-    """Where each key stands: `registers.voltage_l1`, `detect[0]`, `detect[0].address`."""
-    section, numbers = "", dict[str, int]()
-    for number, line in enumerate(text.splitlines(), 1):
-        if header := _HEADER.match(line):
-            section = header[2]
-            if header[1]:
-                numbers[section] = numbers.get(section, -1) + 1
-                section = f"{section}[{numbers[section]}]"
-            yield section, number
-        elif key := _KEY.match(line):
-            name = key[1].strip('"')
-            yield f"{section}.{name}" if section else name, number
+    return _MapReader(described, file, dict(lines_of(text)), known).read()
 
 
 class _MapReader:
