@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
+from pydantic import SecretStr
+
 from wattkeeper.app import Parts, Server
 from wattkeeper.billing.service import BillingService
 from wattkeeper.demo.books import Books, Habit, MonthAtOnce
 from wattkeeper.demo.history import import_history, temporary_file
 from wattkeeper.demo.masterdata import PORTAL_CUSTOMER, begin, register
+from wattkeeper.demo.orders import METER_PASSWORD, give_orders
 from wattkeeper.demo.people import register_people, sign_ins
 from wattkeeper.demo.world import ZONE, DemoFailed, Remembered, neighbourhood, write_history
 from wattkeeper.kernel.errors import WattkeeperError
@@ -47,7 +50,8 @@ class Demo:
         now = datetime.now(self._zone)
         self._last_month = _last_month(now.date(), self._zone)
         days = (now - self._last_month.start) // timedelta(days=1) + 1
-        self.settings = settings.model_copy(update={"zone": ZONE, "history_days": days})
+        told = {"zone": ZONE, "history_days": days, "meter_password": SecretStr(METER_PASSWORD)}
+        self.settings = settings.model_copy(update=told)
         self._say = say
         self._stopping = threading.Event()
 
@@ -132,6 +136,7 @@ def _prepare(parts: Parts, world: Mapping[str, Any], remembered: Remembered) -> 
     """All that must be there before the first page."""
     register(parts, world)
     register_people(parts, remembered.password)
+    give_orders(parts)
     # Installations of a year ago are news to derivation. While there are no readings they cost nothing.
     parts.intervals.derive_pending(datetime.now(UTC))
 
