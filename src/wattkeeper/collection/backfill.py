@@ -1,4 +1,4 @@
-"""The past: what the store lacks is fetched from the meters' own load records, oldest first, in a link's idle time."""
+"""The past: what the store lacks is fetched from the meters' own memory, oldest first, in a link's idle time."""
 
 import asyncio
 import heapq
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from wattkeeper.collection.counts import Failure
-from wattkeeper.collection.drivers.base import Request
+from wattkeeper.collection.drivers.base import Past, Request
 from wattkeeper.collection.meters import KnownMeter
 from wattkeeper.collection.reader import Reader, Records, Result
 from wattkeeper.collection.values import Presence
@@ -95,41 +95,43 @@ class Backfill:
         """When the first meter that rests may be asked again."""
         return self._resting[0][0] if self._resting else None
 
-    async def step(self, known: KnownMeter) -> Result:
-        """One request for the oldest gap of a meter."""
-        meter, gaps = known.meter, self._gaps[known.meter.meter_id]
+    async def step(self, known: KnownMeter, past: Past) -> Result:
+        """One request for the oldest gap of a meter, to its memory."""
+        gaps = self._gaps[known.meter.meter_id]
+        step = past.step(known.meter.slot)
         start = gaps.ranges[0].start
-        count = min(self._count, gaps.most, -(-gaps.ranges[0].duration // meter.slot))
+        count = min(self._count, gaps.most, -(-gaps.ranges[0].duration // step))
         loop = asyncio.get_running_loop()
         began = loop.time()
-        result = await self._ask_from(known, start, count=count)
+        result = await self._ask_from(known, past, start, count=count)
         if result.newest is not None and result.newest < start:
             # The answer to the question before, come late or twice: on the wire nothing tells the two apart.
-            result = await self._ask_from(known, start, count=count)
+            result = await self._ask_from(known, past, start, count=count)
         if result.failure is Failure.UNSUPPORTED:
-            return await self._nothing_there(known)  # some meters say so of a time they have no record of
+            return await self._nothing_there(
+                known, past
+            )  # some meters say so of a time they have no record of
         if result.failure is not None:
             return result
         self._learn_pace(loop.time() - began, asked=count)
         gaps.failures, gaps.most = 0, min(2 * gaps.most, _MOST_COUNT)
         if result.newest is not None and result.newest >= start:
-            self._reached(known, result.newest + meter.slot)
+            self._reached(known, result.newest + step)
             return result
-        return await self._nothing_there(known)
+        return await self._nothing_there(known, past)
 
-    async def _ask_from(self, known: KnownMeter, start: datetime, *, count: int) -> Result:
-        meter = known.meter
-        return await self._ask(
-            known, known.driver.profile(meter.address, start, count=count, zone=meter.zone)
-        )
+    async def _ask_from(self, known: KnownMeter, past: Past, start: datetime, *, count: int) -> Result:
+        address, zone = known.meter.address, known.meter.zone
+        request = past.since(address, start, count=count, zone=zone, now=self.records.now())
+        return await self._ask(known, request)
 
-    async def _nothing_there(self, known: KnownMeter) -> Result:
+    async def _nothing_there(self, known: KnownMeter, past: Past) -> Result:
         """No record from the start of a gap on: the meter forgot it, or slept through it, or has yet to write it."""
         gaps = self._gaps.get(known.meter.meter_id)
         if gaps is None:  # the store was asked again meanwhile, and lacks nothing any more
             return Result()
         if not gaps.asked_extremes:
-            failed = await self._ask_extremes(known, gaps)
+            failed = await self._ask_extremes(known, past, gaps)
             if failed is not None:
                 return failed
         start = gaps.ranges[0].start
@@ -137,15 +139,15 @@ class Backfill:
             self._reached(known, gaps.earliest)
         elif gaps.latest is not None and start < gaps.latest:
             # A meter that was without power wrote nothing then, and answers only to stamps it has.
-            self._reached(known, start + known.meter.slot)
+            self._reached(known, start + past.step(known.meter.slot))
         else:
             self.drop(known.meter.meter_id)
         return Result()
 
-    async def _ask_extremes(self, known: KnownMeter, gaps: _Gaps) -> Result | None:
+    async def _ask_extremes(self, known: KnownMeter, past: Past, gaps: _Gaps) -> Result | None:
         """Learn the oldest and the newest record of a meter; the failure that kept us from it, or None."""
         extremes = []
-        for way in (known.driver.earliest, known.driver.latest):
+        for way in (past.earliest, past.latest):
             result = await self._ask(known, way(known.meter.address, zone=known.meter.zone))
             if result.failure not in (None, Failure.UNSUPPORTED):
                 return result

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from wattkeeper.collection.meters import KnownMeter
 from wattkeeper.collection.reader import Records
@@ -12,12 +12,24 @@ from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.readings.store import ReadingsStore
 
 _TELLING = "active_energy_import"
-"""Where this register is missing, the load record is fetched."""
+"""Where this register is missing, the meter's own memory is fetched."""
 _SETTLING = timedelta(seconds=60)
 """A meter's clock may be a little late, and it writes its record after the quarter hour."""
 _CHUNK = 100
 """Meters in one query: long enough to be worth a scan, short enough to leave the store to others."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Grid(NamedTuple):
+    """Where records should be: every `step` since 1970-01-01 UTC plus `phase`."""
+
+    step: timedelta
+    phase: timedelta
+
+    def after(self, instant: datetime) -> datetime:
+        """The first instant of the grid that is not before this one."""
+        begin = _EPOCH + self.phase
+        return begin + -((begin - instant) // self.step) * self.step
 
 
 class GapFinder:
@@ -36,26 +48,31 @@ class GapFinder:
 
     async def _look(self, worker: LinkWorker) -> None:
         now = self._records.now()
-        by_slot: dict[timedelta, list[KnownMeter]] = {}
+        by_grid: dict[Grid, list[KnownMeter]] = {}
         for known in worker.profiled():
             if known.health.may_be_asked(now) and known.meter.meter_id not in worker.backfill:
-                by_slot.setdefault(known.meter.slot, []).append(known)
-        for slot, group in by_slot.items():
+                past = known.past(now, options=self._records.options)
+                assert past is not None
+                grid = Grid(past.step(known.meter.slot), past.phase(known.meter.zone, now))
+                by_grid.setdefault(grid, []).append(known)
+        for grid, group in by_grid.items():
             group.sort(key=lambda known: self._start(known, now))
             for first in range(0, len(group), _CHUNK):
-                await self._ask_store(worker, group[first : first + _CHUNK], slot=slot, now=now)
+                await self._ask_store(worker, group[first : first + _CHUNK], grid=grid, now=now)
         worker.wake()
 
     async def _ask_store(
-        self, worker: LinkWorker, group: Sequence[KnownMeter], *, slot: timedelta, now: datetime
+        self, worker: LinkWorker, group: Sequence[KnownMeter], *, grid: Grid, now: datetime
     ) -> None:
-        until = _slot_after(now - _SETTLING, slot)
-        starts = {known.meter.meter_id: _slot_after(self._start(known, now), slot) for known in group}
+        until = grid.after(now - _SETTLING)
+        starts = {known.meter.meter_id: grid.after(self._start(known, now)) for known in group}
         earliest = min(starts.values())
         missing: list[dict[str, Any]] = []
         if earliest < until:
             period = TimeRange(earliest, until)
-            found = await asyncio.to_thread(self._store.missing_slots, list(starts), _TELLING, period, slot)
+            found = await asyncio.to_thread(
+                self._store.missing_slots, list(starts), _TELLING, period, grid.step, grid.phase
+            )
             missing = found.to_pylist()
         gaps: dict[int, list[TimeRange]] = {meter_id: [] for meter_id in starts}
         for row in missing:
@@ -81,8 +98,3 @@ class GapFinder:
         """From where on a meter's past is wanted: what was dealt with before is not looked at again."""
         start = known.backfilled_until or now - timedelta(days=self._records.options.history_days)
         return max(start, known.meter.installed_from or start)
-
-
-def _slot_after(instant: datetime, slot: timedelta) -> datetime:
-    """The first start of a slot that is not before the instant."""
-    return _EPOCH + -((_EPOCH - instant) // slot) * slot

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from wattkeeper.collection.drivers.base import Driver, Request
+from wattkeeper.collection.drivers.base import Driver, Past, Request
 from wattkeeper.collection.fleet import Memory, MeterToCollect
 from wattkeeper.collection.health import MeterHealth
 from wattkeeper.collection.values import CollectorOptions, MeterState
@@ -85,6 +85,11 @@ class KnownMeter:
         """The fewest requests that bring these quantities, without what it refuses and what is in `without`."""
         refused = self.refusals(now, options=options).union(without)
         return self.driver.plan(self.meter.address, wanted, zone=self.meter.zone, refused=refused)
+
+    def past(self, now: datetime, *, options: CollectorOptions) -> Past | None:
+        """The memory of its own that it has, as far as is known; the most telling where it has several."""
+        refused = self.refusals(now, options=options)
+        return next((past for past in self.driver.pasts if past.key not in refused), None)
 
     def wants_clock(self, now: datetime, *, options: CollectorOptions) -> bool:
         """Whether the meter's clock is to be looked at again."""

@@ -123,7 +123,7 @@ class LinkWorker:
         self._wake.set()
 
     def profiled(self) -> list[KnownMeter]:
-        """The meters whose load record is wanted and that have one."""
+        """The meters whose past is wanted and that remember it."""
         now = self.clock.now()
         plans = [
             plan
@@ -134,8 +134,7 @@ class LinkWorker:
             known
             for meter_id, known in self.meters.items()
             if any(plan.covers(meter_id) for plan in plans)
-            and known.driver.profile_key is not None
-            and known.driver.profile_key not in known.refusals(now, options=self.records.options)
+            and known.past(now, options=self.records.options) is not None
         ]
 
     def wake(self) -> None:
@@ -366,12 +365,12 @@ class LinkWorker:
         if meter_id is None:
             return False
         known = self.meters[meter_id]
-        refused = known.refusals(now, options=self.records.options)
-        if not known.health.may_be_asked(now) or known.driver.profile_key in refused:
+        past = known.past(now, options=self.records.options)
+        if past is None or not known.health.may_be_asked(now):
             self.backfill.drop(meter_id)
             return True
         try:
-            result = await self.backfill.step(known)
+            result = await self.backfill.step(known, past)
         except Exception:
             self.backfill.drop(meter_id)  # or it would come first again, for ever
             raise

@@ -140,16 +140,23 @@ class StoreQueries:
         return newest_end
 
     def missing_slots(
-        self, meter_ids: Iterable[int], quantity: str, period: TimeRange, step: timedelta
+        self,
+        meter_ids: Iterable[int],
+        quantity: str,
+        period: TimeRange,
+        step: timedelta,
+        phase: timedelta = timedelta(),
     ) -> pa.Table:
         """What should be there minus what is there: (meter_id, start_at, end_at), half-open, oldest first.
 
-        A slot is there when a reading lies within 30 s of its start; neighbouring missing slots are one range.
+        Slots begin every `step` since 1970-01-01 UTC plus `phase`. A slot is there when a reading lies within 30 s of
+        its start; neighbouring missing slots are one range.
         """
         width = step // timedelta(microseconds=1)
+        shift = phase // timedelta(microseconds=1)
         edge = _TOLERANCE // timedelta(microseconds=1)
-        first = -(-microseconds(period.start) // width)
-        last = -(-microseconds(period.closed_end) // width)
+        first = -(-(microseconds(period.start) - shift) // width)
+        last = -(-(microseconds(period.closed_end) - shift) // width)
         meters = ", ".join(str(int(meter)) for meter in sorted(set(meter_ids))) or "NULL"
         around = TimeRange(period.start - _TOLERANCE, period.closed_end + _TOLERANCE)
         return self._query(
@@ -158,16 +165,16 @@ class StoreQueries:
                 SELECT meter_id, slot FROM (SELECT unnest([{meters}])::BIGINT AS meter_id), range({first}, {last}) s(slot)
             ),
             present AS (
-                SELECT DISTINCT meter_id, (epoch_us(read_at) + {edge}) // {width} AS slot FROM lake.reading
+                SELECT DISTINCT meter_id, (epoch_us(read_at) - {shift} + {edge}) // {width} AS slot FROM lake.reading
                 WHERE meter_id IN (SELECT meter_id FROM expected) AND {chosen_quantities("quantity", [quantity])}
-                  AND {within("read_at", around)} AND (epoch_us(read_at) + {edge}) % {width} <= {2 * edge}
+                  AND {within("read_at", around)} AND (epoch_us(read_at) - {shift} + {edge}) % {width} <= {2 * edge}
             ),
             missing AS (
                 SELECT meter_id, slot, slot - row_number() OVER (PARTITION BY meter_id ORDER BY slot) AS run
                 FROM expected ANTI JOIN present USING (meter_id, slot) WHERE meter_id IS NOT NULL
             )
-            SELECT meter_id, make_timestamptz(min(slot) * {width}) AS start_at,
-                   make_timestamptz((max(slot) + 1) * {width}) AS end_at
+            SELECT meter_id, make_timestamptz(min(slot) * {width} + {shift}) AS start_at,
+                   make_timestamptz((max(slot) + 1) * {width} + {shift}) AS end_at
             FROM missing GROUP BY meter_id, run ORDER BY start_at, meter_id
             """,  # noqa: S608  built from checked parts
             _MISSING_SCHEMA,

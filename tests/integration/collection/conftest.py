@@ -91,7 +91,7 @@ class MemoryStore:
             assert row["exchange_id"] not in self.traces
             self.traces[row["exchange_id"]] = row
 
-    def missing_slots(self, meter_ids, quantity, period, step) -> pa.Table:
+    def missing_slots(self, meter_ids, quantity, period, step, phase) -> pa.Table:
         return pa.table({"meter_id": [], "start_at": [], "end_at": []})
 
     def readings(self, *, meter_ids, quantities, period) -> pa.Table:

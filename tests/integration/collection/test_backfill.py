@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -213,7 +214,15 @@ async def test_a_meter_that_refuses_times_it_has_no_record_of_still_tells_the_re
         assert stamped(house, FIRST) == memory(world, FIRST, [*slots(house, days=1), house.clock.now()])
 
 
-async def test_a_meter_without_load_record_is_left_alone(lasting_house, street, until):
+def midnights(house, days):
+    """The last civil midnights of Shanghai, the oldest first."""
+    today = house.clock.now().astimezone(ZoneInfo("Asia/Shanghai")).replace(hour=0, minute=0)
+    return [(today - timedelta(days=back)).astimezone(UTC) for back in reversed(range(days))]
+
+
+async def test_a_meter_without_load_record_tells_its_midnights_from_its_daily_freezes(
+    lasting_house, street, until
+):
     house = lasting_house
     with_load_record(house)
     async with street(house.clock, link("A", FIRST)) as world:
@@ -223,8 +232,58 @@ async def test_a_meter_without_load_record_is_left_alone(lasting_house, street, 
             await until(lambda: "06040002" in collector._known[house.meters[FIRST]].refused)
             await until(lambda: collector.is_idle)
             await collector.look_for_gaps()
+            await until(lambda: collector.is_idle)
+            assert await collector.flush()
+            assert stamped(house, FIRST) == memory(world, FIRST, midnights(house, 5))
+            house.clock.advance(timedelta(days=1))
+            await collector.look_for_gaps()
+            await until(lambda: collector.is_idle)
+            assert await collector.flush()
+        assert stamped(house, FIRST) == memory(world, FIRST, midnights(house, 6))
+
+
+async def test_a_meter_that_remembers_nothing_is_left_alone(lasting_house, street, until):
+    house = lasting_house
+    with_load_record(house)
+    async with street(house.clock, link("A", FIRST)) as world:
+        for family in ("05", "06"):
+            world.meters[FIRST]._families[family] = lambda _di, _tail: None
+        house.register({"A": (world.url("A"), [FIRST])})
+        async with house.collecting(history_days=5) as collector:
+            refused = collector._known[house.meters[FIRST]].refused
+            await until(lambda: "06040002" in refused)
+            await until(lambda: collector.is_idle)
+            await collector.look_for_gaps()
+            await until(lambda: "05060001" in refused)
+            await until(lambda: collector.is_idle)
+            await collector.look_for_gaps()
             assert collector.link_states()[0].backfilling == 0
             assert collector.meter_state(house.meters[FIRST]).presence is Presence.ANSWERING
+        assert stamped(house, FIRST) == {}
+
+
+async def test_after_six_hours_without_the_link_nothing_is_missing(lasting_house, street, until):
+    house = lasting_house
+    with_load_record(house)
+    async with street(house.clock, link("A", FIRST, SECOND)) as world:
+        house.register({"A": (world.url("A"), [FIRST, SECOND])})
+        async with house.collecting(history_days=1) as collector:
+            await filled(house, collector, until, FIRST, SECOND)
+            server = world.servers["A"]
+            await server.stop()
+            for _ in range(24):
+                house.clock.advance(QUARTER)
+                await until(lambda: collector.link_states()[0].error is not None)
+            assert not collector.link_states()[0].connected
+            await server.start()  # on the port it had
+            house.clock.advance(QUARTER)
+            await until(lambda: collector.link_states()[0].connected, seconds=30)
+            await collector.look_for_gaps()
+            await filled(house, collector, until, FIRST, SECOND)
+        cut = slots(house, hours=7)
+        for address in (FIRST, SECOND):
+            found = {read_at: Decimal(value) for read_at, value, _ in house.values(address)}
+            assert {slot: found.get(slot) for slot in cut} == memory(world, address, cut)
 
 
 async def test_an_answer_that_comes_twice_costs_no_record(lasting_house, street, until):
@@ -235,9 +294,9 @@ async def test_an_answer_that_comes_twice_costs_no_record(lasting_house, street,
         answers = bus.answers
         before = []
 
-        def once_more(request):
+        def once_more(request, **line):
             """To each question for records, first the answer to the one before."""
-            replies = answers(request)
+            replies = answers(request, **line)
             if request.body[:4] != bytes.fromhex("01000406"):
                 return replies
             doubled = [*before, *replies]

@@ -9,6 +9,7 @@ import pytest
 from wattkeeper.collection.drivers import DRIVERS
 from wattkeeper.collection.drivers.base import Measured
 from wattkeeper.collection.drivers.dlt645 import IDENTIFIERS, Dlt645Driver, identifiers_of, quantity_of
+from wattkeeper.collection.drivers.dlt645_past import LoadRecords
 from wattkeeper.protocols.dlt645.errors import BodyError, MeterRefused
 from wattkeeper.protocols.dlt645.frames import Frame
 from wattkeeper.protocols.dlt645.identifiers import lookup
@@ -126,7 +127,7 @@ def test_a_clock_that_shows_no_time_is_an_error_of_the_meter():
 
 
 def test_load_records_are_stamped_by_the_meter():
-    request = DRIVER.profile(ADDRESS, NOON, count=3, zone=SHANGHAI)
+    request = LoadRecords().since(ADDRESS, NOON, count=3, zone=SHANGHAI, now=NOON)
     sent = Frame.decode(request.exchange.request)
     assert sent.body.hex() == "01000406" + "03" + "0012100326"  # 3 records from 2026-03-10 12:00 on
     content = "0012100326" + "aaaaaa" + "45230100" * 4 + "aa" + "aaaa"
@@ -145,7 +146,7 @@ def test_load_records_are_stamped_by_the_meter():
 
 
 def test_a_record_that_the_meter_marks_as_wrong_is_doubtful():
-    request = DRIVER.latest(ADDRESS, zone=SHANGHAI)
+    request = LoadRecords().latest(ADDRESS, zone=SHANGHAI)
     content = "0012100326" + "aaaaaa" + "45230100" * 4 + "aa" + "aaaa"
     block = bytes.fromhex("e0e0" + f"{len(content) // 2:02x}" + content)
     block += bytes([sum(block) & 0xFF, 0xE5])
@@ -154,7 +155,7 @@ def test_a_record_that_the_meter_marks_as_wrong_is_doubtful():
 
 
 def test_no_matching_record_is_no_value():
-    request = DRIVER.profile(ADDRESS, NOON - timedelta(days=400), count=1, zone=SHANGHAI)
+    request = LoadRecords().since(ADDRESS, NOON - timedelta(days=400), count=1, zone=SHANGHAI, now=NOON)
     assert request.exchange.feed(reply("06040001", ""))
     assert request.measured(NOON) == []
 

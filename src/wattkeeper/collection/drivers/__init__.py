@@ -10,6 +10,7 @@ from wattkeeper.collection.commands.kinds import CommandKind
 from wattkeeper.collection.drivers.base import DriverFamily
 from wattkeeper.collection.drivers.dlt645 import Dlt645Driver
 from wattkeeper.collection.drivers.dlt645_commands import Dlt645Commander
+from wattkeeper.collection.drivers.dlt645_past import DailyFreezes, LoadRecords
 from wattkeeper.collection.drivers.modbus import MODBUS_RTU, MODBUS_TCP, ModbusDrivers
 from wattkeeper.collection.drivers.modbus_maps import known_maps
 
@@ -21,7 +22,7 @@ def drivers(modbus_maps: Path | None = None) -> Mapping[str, DriverFamily]:
     """
     maps = known_maps(modbus_maps)
     families: tuple[DriverFamily, ...] = (
-        Dlt645Driver(Dlt645Commander()),
+        Dlt645Driver(Dlt645Commander(), (LoadRecords(), DailyFreezes())),
         ModbusDrivers(MODBUS_RTU, maps),
         ModbusDrivers(MODBUS_TCP, maps),
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple, Protocol
 from zoneinfo import ZoneInfo
@@ -53,6 +53,35 @@ class Request(Protocol):
         ...
 
 
+class Past(Protocol):
+    """One kind of memory of a meter, from which gaps are filled: its load record, or its daily freezes."""
+
+    @property
+    def key(self) -> str:
+        """`Request.key` of the request for the newest record: a meter that refuses it has no such memory."""
+        ...
+
+    def step(self, slot: timedelta) -> timedelta:
+        """How far its records lie apart, where the metering point's grid is `slot`."""
+        ...
+
+    def phase(self, zone: ZoneInfo, now: datetime) -> timedelta:
+        """Where its records lie on the grid of that step that begins at 1970-01-01 UTC."""
+        ...
+
+    def since(self, address: str, start: datetime, *, count: int, zone: ZoneInfo, now: datetime) -> Request:
+        """The request for up to `count` records from `start` (aware UTC) on; `zone` is that of the meter's clock."""
+        ...
+
+    def earliest(self, address: str, *, zone: ZoneInfo) -> Request:
+        """The request for the oldest record that the meter still has."""
+        ...
+
+    def latest(self, address: str, *, zone: ZoneInfo) -> Request:
+        """The request for the newest record."""
+        ...
+
+
 class Driver(Protocol):
     """One meter protocol."""
 
@@ -72,11 +101,8 @@ class Driver(Protocol):
         ...
 
     @property
-    def profile_key(self) -> str | None:
-        """`Request.key` of the request for the newest record: a meter that refuses it has no load record.
-
-        None: the protocol has no way to load records, and nobody asks for one.
-        """
+    def pasts(self) -> "Sequence[Past]":
+        """What its meters may remember themselves, the most telling first."""
         ...
 
     def supports(self, quantity: str) -> bool:
@@ -91,18 +117,6 @@ class Driver(Protocol):
         self, address: str, quantities: Iterable[str], *, zone: ZoneInfo, refused: Collection[str] = ()
     ) -> list[Request]:
         """The fewest requests that bring these quantities, without those that the meter is known to refuse."""
-        ...
-
-    def profile(self, address: str, start: datetime, *, count: int, zone: ZoneInfo) -> Request:
-        """The request for up to `count` records from `start` (aware UTC) on; `zone` is that of the meter's clock."""
-        ...
-
-    def earliest(self, address: str, *, zone: ZoneInfo) -> Request:
-        """The request for the oldest record that the meter still has."""
-        ...
-
-    def latest(self, address: str, *, zone: ZoneInfo) -> Request:
-        """The request for the newest record."""
         ...
 
     def is_refusal(self, error: Exception) -> bool:

@@ -8,10 +8,10 @@ from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from wattkeeper.collection.civil import resolve, resolve_sequence, stamp_to_ask
-from wattkeeper.collection.drivers.base import CLOCK, Commander, Measured, Request
+from wattkeeper.collection.civil import resolve
+from wattkeeper.collection.drivers.base import CLOCK, Commander, Measured, Past, Request
 from wattkeeper.protocols.dlt645.errors import BodyError, Dlt645Error, MeterRefused
-from wattkeeper.protocols.dlt645.master import LoadRecordExchange, ReadExchange
+from wattkeeper.protocols.dlt645.master import ReadExchange
 from wattkeeper.protocols.dlt645.planning import plan_reads
 
 PROTOCOL = "dlt645-2007"
@@ -103,19 +103,6 @@ IDENTIFIERS: Mapping[str, str] = MappingProxyType(dict([*_energies(), *_demands(
 _QUANTITIES: Mapping[str, str] = MappingProxyType({di: key for key, di in IDENTIFIERS.items()})
 
 OCCURRED = "_occurred_at"
-PROFILE_CLASS = "0604"
-"""Load record class 4: forward and reverse active, combined reactive 1 and 2 energy (appendix B)."""
-EARLIEST, FROM_TIME, LATEST = "0000", "0001", "0002"
-"""DI1 and DI0 of a load record: which of its records are asked for."""
-PROFILE_QUANTITIES = (
-    "active_energy_import",
-    "active_energy_export",
-    "reactive_energy_combined1",
-    "reactive_energy_combined2",
-)
-_PROFILED = {IDENTIFIERS[quantity]: quantity for quantity in PROFILE_QUANTITIES}
-MOST_RECORDS = 99
-"""The number of blocks in a request is one BCD byte."""
 
 
 def quantity_of(di: str) -> str | None:
@@ -244,46 +231,15 @@ class ClockExchange:
         self._readings[self._step].restart()
 
 
-class LoadRecordRequest:
-    """Some records of the load record, class 4 (energies)."""
-
-    quantities = PROFILE_QUANTITIES
-    parts: Sequence[Request] = ()
-
-    def __init__(
-        self, address: str, way: str, *, zone: ZoneInfo, start: datetime | None = None, count: int = 1
-    ) -> None:
-        stamp = None if start is None else stamp_to_ask(start, zone)
-        self.key = PROFILE_CLASS + way
-        self.exchange = LoadRecordExchange(address, self.key, start=stamp, count=count)
-        self._zone = zone
-
-    def measured(self, at: datetime) -> list[Measured]:  # noqa: ARG002 - the stamps are the meter's own
-        """Every value with the meter's own stamp in UTC.
-
-        A record of an hour that the site's clock jumped over has no instant and is left out: the meter's clock
-        does not follow the site's, and its other stamps would collide with this one. Its bytes stay in the trace.
-        """
-        records = self.exchange.records
-        instants = resolve_sequence([record.recorded_at for record in records], self._zone)
-        return [
-            Measured(quantity, item.value, stamped_at=instant, doubtful=record.marked_wrong)
-            for record, instant in zip(records, instants, strict=True)
-            if instant is not None
-            for item in record.values
-            if isinstance(item.value, Decimal) and (quantity := _PROFILED.get(item.identifier)) is not None
-        ]
-
-
 class Dlt645Driver:
     """The driver of DL/T 645-2007 meters."""
 
     protocol: str = PROTOCOL
     errors: type[Exception] = Dlt645Error
-    profile_key: str = PROFILE_CLASS + LATEST
 
-    def __init__(self, commander: Commander | None = None) -> None:
+    def __init__(self, commander: Commander | None = None, pasts: Sequence[Past] = ()) -> None:
         self.commander = commander
+        self.pasts = pasts
 
     def for_model(self, model: str) -> "Dlt645Driver":  # noqa: ARG002 - the standard is the same for all
         """The same driver for all: identifiers do not depend on the model."""
@@ -318,18 +274,6 @@ class Dlt645Driver:
         if CLOCK in names and CLOCK_TIME not in refused:
             planned.append(ClockRequest(address, zone=zone))
         return planned
-
-    def profile(self, address: str, start: datetime, *, count: int, zone: ZoneInfo) -> Request:
-        """The request for up to `count` (99 at most) records from `start` (aware UTC) on."""
-        return LoadRecordRequest(address, FROM_TIME, zone=zone, start=start, count=min(count, MOST_RECORDS))
-
-    def earliest(self, address: str, *, zone: ZoneInfo) -> Request:
-        """The request for the oldest record that the meter still has."""
-        return LoadRecordRequest(address, EARLIEST, zone=zone)
-
-    def latest(self, address: str, *, zone: ZoneInfo) -> Request:
-        """The request for the newest record."""
-        return LoadRecordRequest(address, LATEST, zone=zone)
 
     def is_refusal(self, error: Exception) -> bool:
         """Whether the meter answered with an error reply."""

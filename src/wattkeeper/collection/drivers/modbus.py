@@ -4,12 +4,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import NoReturn
 from zoneinfo import ZoneInfo
 
-from wattkeeper.collection.drivers.base import Commander, Measured, Request
+from wattkeeper.collection.drivers.base import Commander, Measured, Past, Request
 from wattkeeper.collection.drivers.modbus_maps import map_named
-from wattkeeper.collection.errors import CollectionError
 from wattkeeper.protocols.modbus.coalescing import coalesce, span_of, walls, whole
 from wattkeeper.protocols.modbus.errors import MeterRefused, ModbusError
 from wattkeeper.protocols.modbus.frames import Framing
@@ -24,7 +22,6 @@ __all__ = [
     "ModbusDriver",
     "ModbusDrivers",
     "ModbusRequest",
-    "NoLoadRecord",
     "converted",
 ]
 
@@ -32,10 +29,6 @@ MODBUS_RTU, MODBUS_TCP = "modbus-rtu", "modbus-tcp"
 _STORED = Decimal("0.0001")
 _UNSUPPORTED = (0x01, 0x02, 0x03)
 """Exceptions that will be the same tomorrow: no such function, no such register, not so many at once."""
-
-
-class NoLoadRecord(CollectionError):
-    """Modbus has no common way to a meter's load record."""
 
 
 def converted(register: Register, value: Decimal) -> Decimal:
@@ -96,7 +89,8 @@ class ModbusDriver:
     """The driver of the meters of one register map."""
 
     errors: type[Exception] = ModbusError
-    profile_key: str | None = None
+    pasts: Sequence[Past] = ()
+    """None: what Modbus meters remember, each keeps in its own way."""
     commander: Commander | None = None
 
     def __init__(self, register_map: RegisterMap, protocol: str) -> None:
@@ -129,18 +123,6 @@ class ModbusDriver:
         groups = self._groups(frozenset(quantities), frozenset(refused))
         return [ModbusRequest(int(address), group, self._framing) for group in groups]
 
-    def profile(self, address: str, start: datetime, *, count: int, zone: ZoneInfo) -> NoReturn:  # noqa: ARG002
-        """Not available: what Modbus meters remember, each keeps in its own way."""
-        raise self._no_load_record(address)
-
-    def earliest(self, address: str, *, zone: ZoneInfo) -> NoReturn:  # noqa: ARG002
-        """Not available, as `profile`."""
-        raise self._no_load_record(address)
-
-    def latest(self, address: str, *, zone: ZoneInfo) -> NoReturn:  # noqa: ARG002
-        """Not available, as `profile`."""
-        raise self._no_load_record(address)
-
     def is_refusal(self, error: Exception) -> bool:
         """Whether the meter answered with an exception."""
         return isinstance(error, MeterRefused)
@@ -155,12 +137,6 @@ class ModbusDriver:
         ranges = [span for key in refused if (span := span_of(key)) is not None]
         groups = coalesce(spans, self.map.limits, refused=walls(ranges, self._by_span))
         return tuple(tuple(self._by_span[span] for span in group) for group in groups)
-
-    def _no_load_record(self, address: str) -> NoLoadRecord:
-        return NoLoadRecord(
-            f"Unit {address} ({self.map.name}) has no load record that Modbus can read.",
-            hint="Its gaps stay gaps; they are estimated where intervals are derived.",
-        )
 
 
 class ModbusDrivers:
