@@ -21,6 +21,10 @@ from pathlib import Path
 from pages_estate import METERS_A_LINK, NOW, Estate, folder
 from pages_ledger import copy_of
 from wattkeeper.billing.service import BillingService
+from wattkeeper.collection.commands.service import CommandService
+from wattkeeper.collection.counts import Totals
+from wattkeeper.collection.drivers import check_command
+from wattkeeper.collection.recordings import RecordingDesk
 from wattkeeper.collection.repository import CollectionRepository
 from wattkeeper.collection.values import LinkStatus, LiveReading, MeterState, Presence, SuccessRate
 from wattkeeper.kernel.database import Database
@@ -76,6 +80,12 @@ class StandInCollector:
         """One meter."""
         return self._meter(meter_id - 1) if 0 < meter_id <= self._estate.meters else None
 
+    readings_waiting = 0
+
+    def totals(self) -> dict[tuple[int, str], Totals]:
+        """Nothing is counted here."""
+        return {}
+
     def health(
         self, period: TimeRange, *, meter_id: int | None = None, link_id: int | None = None
     ) -> list[SuccessRate]:
@@ -91,7 +101,7 @@ class StandInCollector:
         url = f"tcp://10.1.{number // 250}.{number % 250 + 1}:8001"
         return LinkStatus(
             link_id=number + 1, code=f"L{number + 1:03d}", url=url, connected=not down, since=NOW - timedelta(hours=30),
-            error=f"{url} refused the connection." if down else None, meters=METERS_A_LINK, waiting_live=0,
+            error=f"{url} refused the connection." if down else None, meters=METERS_A_LINK, waiting_live=0, waiting_commands=0,
             waiting_due=number % 3, backfilling=int(number % 40 == 0),
         )  # fmt: skip
 
@@ -154,6 +164,7 @@ def serve(estate: Estate, place: Path) -> None:
     services = Services(
         database=database, store=store, hub=hub, billing=BillingService(database, store, intervals=intervals),
         intervals=intervals, security=security, monitoring=MonitoringService(database, hub),
+        commands=CommandService(database, hub, check=check_command), recordings=RecordingDesk(place / "recordings", hub),
         collector=StandInCollector(estate, database), clock=clock,
     )  # fmt: skip
     listening = socket.create_server(("127.0.0.1", 0))

@@ -28,6 +28,7 @@ from wattkeeper.collection.commands.values import CommandOptions
 from wattkeeper.collection.drivers import check_command, drivers
 from wattkeeper.collection.drivers.base import MeterSecret
 from wattkeeper.collection.engine import Collector
+from wattkeeper.collection.recordings import RecordingDesk
 from wattkeeper.collection.values import CollectorOptions
 from wattkeeper.kernel.database import Database
 from wattkeeper.kernel.errors import WattkeeperError
@@ -144,6 +145,7 @@ class Server:
         self.commands = CommandService(
             parts.database, self.hub, check=check_command, options=_command_options(parts.settings)
         )
+        self.recordings = RecordingDesk(parts.settings.data_dir / "recordings", self.hub)
         self._stop = asyncio.Event()
         self._stopping = threading.Event()
 
@@ -188,6 +190,7 @@ class Server:
             security=self.parts.security,
             monitoring=self.monitoring,
             commands=self.commands,
+            recordings=self.recordings,
             collector=self.collector,
             version=__version__,
             language=settings.language,

@@ -1,43 +1,62 @@
 // The bus monitor: frames as they pass, newest first, 200 rows; drawn with each batch, or twice a second when many pass.
 const KEEP = 200
+const KEPT = 5000 // frames held for export
 const MANY = 10
 const DRAW_EVERY_MS = 500
+const COLUMNS = ['time', 'gap', 'link', 'way', 'hex', 'note']
+
+const quoted = text => /[",\n]/.test(text) || /^[=+\-@]/.test(text) ? `"${String(text).replaceAll('"', '""')}"` : text
 
 export function start(listen) {
   const panel = document.querySelector('[data-monitor]')
   if (panel.dataset.started) return
   panel.dataset.started = 'yes'
+  const find = name => panel.querySelector(`[data-${name}]`)
   const body = panel.querySelector('tbody')
-  const filter = panel.querySelector('[data-filter]')
-  const pause = panel.querySelector('[data-pause]')
-  const count = panel.querySelector('[data-count]')
+  const [filter, way, wrong, pause, count] = ['filter', 'way', 'wrong', 'pause', 'count'].map(find)
   const words = JSON.parse(panel.dataset.words)
+  let kept = []
   let held = []
   let fresh = []
   let drawing = 0
   let passed = 0
 
+  const wanted = () => {
+    const text = filter.value.trim().toLowerCase()
+    return frame => (!way.value || frame.direction === way.value) && (!wrong.checked || frame.check !== 'ok')
+      && (!text || `${frame.link} ${frame.hex} ${frame.hex.replaceAll(' ', '')} ${frame.note} ${frame.address}`.toLowerCase().includes(text))
+  }
+
   const row = frame => {
     const line = document.createElement('tr')
-    line.className = `frame-${frame.direction}`
-    const texts = [frame.time, frame.link, words[frame.direction], frame.hex, frame.note]
+    line.className = `frame-${frame.direction} check-${frame.check}${frame.mark ? ' marked' : ''}`
+    const texts = [frame.time, frame.gap === null ? '' : `+${frame.gap} ms`, frame.link, words[frame.direction], frame.hex, frame.note]
     texts.forEach((text, column) => {
       const cell = line.insertCell()
-      cell.className = ['time', 'link', 'way', 'hex', 'note'][column]
-      if (column === 3) {
+      cell.className = COLUMNS[column]
+      if (column === 4) {
         const link = cell.appendChild(document.createElement('a'))
         link.href = '/frames?hex=' + frame.hex.replaceAll(' ', '')
         link.textContent = text
-      } else cell.textContent = text
+        return
+      }
+      if (column === 5) {
+        const mark = cell.appendChild(document.createElement('span'))
+        mark.className = 'check-mark'
+        mark.textContent = frame.check === 'ok' ? '✓' : '✗'
+        mark.title = words[frame.check]
+        mark.setAttribute('aria-label', words[frame.check])
+        cell.append(' ')
+      }
+      cell.append(text)
     })
-    line.dataset.search = `${frame.link} ${frame.hex} ${frame.hex.replaceAll(' ', '')} ${frame.note} ${frame.address}`.toLowerCase()
-    line.hidden = !line.dataset.search.includes(filter.value.trim().toLowerCase())
     return line
   }
 
   const draw = frames => {
     const rows = document.createDocumentFragment()
-    frames.slice(-KEEP).reverse().forEach(frame => rows.append(row(frame)))
+    frames.filter(wanted()).slice(-KEEP).reverse().forEach(frame => rows.append(row(frame)))
+    if (rows.childElementCount && !body.dataset.filled) { body.replaceChildren(); body.dataset.filled = 'yes' }
     body.prepend(rows)
     for (let over = body.childElementCount - KEEP; over > 0; over--) body.lastElementChild.remove()
   }
@@ -46,6 +65,13 @@ export function start(listen) {
     drawing = 0
     if (fresh.length) { draw(fresh); fresh = [] }
     tell()
+  }
+
+  const drawAgain = () => {
+    if (!passed) return
+    body.replaceChildren()
+    draw(paused() ? kept.slice(0, kept.length - held.length) : kept)
+    fresh = []
   }
 
   const paused = () => pause.getAttribute('aria-pressed') === 'true'
@@ -60,16 +86,34 @@ export function start(listen) {
     else { draw(held); held = [] }
     tell()
   })
-  filter.addEventListener('input', () => {
-    const wanted = filter.value.trim().toLowerCase()
-    for (const line of body.rows) line.hidden = !line.dataset.search?.includes(wanted)
-  })
+  filter.addEventListener('input', drawAgain)
+  way.addEventListener('change', drawAgain)
+  wrong.addEventListener('change', drawAgain)
+
+  const files = {
+    csv: frames => '\ufeff' + [words.columns, ...frames.map(frame =>
+      [frame.at, frame.gap ?? '', frame.link, words[frame.direction], frame.hex, words[frame.check], frame.mark ?? '', frame.note].map(quoted).join(','))].join('\r\n') + '\r\n',
+    jsonl: frames => [{ format: 'wattkeeper-recording', version: 1, link: panel.dataset.monitor || frames[0].link, began_at: frames[0].at },
+      ...frames.map(frame => ({ at: frame.at, dir: frame.direction, hex: frame.hex.replaceAll(' ', '').toLowerCase(), ...(frame.mark ? { note: frame.mark } : {}), ...(panel.dataset.monitor ? {} : { link: frame.link }) }))]
+      .map(line => JSON.stringify(line) + '\n').join(''),
+  }
+  panel.querySelectorAll('[data-save]').forEach(button => button.addEventListener('click', () => {
+    const frames = kept.slice(0, paused() ? kept.length - held.length : kept.length).filter(wanted())
+    if (!frames.length) return
+    const link = document.createElement('a')
+    link.href = URL.createObjectURL(new Blob([files[button.dataset.save](frames)]))
+    link.download = `frames-${frames[0].at.slice(0, 19).replace(/[-:]/g, '')}.${button.dataset.save}`
+    link.click()
+    URL.revokeObjectURL(link.href)
+    button.closest('details').open = false
+  }))
+
   listen('traffic', `traffic:${panel.dataset.monitor}`, ({ frames, skipped }) => {
     const mine = panel.dataset.monitor ? frames.filter(frame => frame.link === panel.dataset.monitor) : frames
     if (!mine.length) return
     passed += mine.length + skipped
-    if (!body.dataset.filled) { body.replaceChildren(); body.dataset.filled = 'yes' }
-    if (paused()) { held = held.concat(mine).slice(-KEEP); tell(); return }
+    kept = kept.concat(mine).slice(-KEPT)
+    if (paused()) { held = held.concat(mine).slice(-KEPT); tell(); return }
     fresh = fresh.concat(mine).slice(-KEEP)
     if (!drawing) {
       if (mine.length > MANY) drawing = setTimeout(drawFresh, DRAW_EVERY_MS)

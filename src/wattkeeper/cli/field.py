@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,6 +16,8 @@ from wattkeeper.cli.output import chinese, console, errors, print_error, print_j
 from wattkeeper.collection import fieldwork
 from wattkeeper.collection.drivers.dlt645 import quantity_of
 from wattkeeper.kernel.errors import WattkeeperError
+from wattkeeper.links import recording
+from wattkeeper.links.traffic import Traffic
 from wattkeeper.protocols.dlt645.explain import Explanation, explain
 from wattkeeper.protocols.modbus import explain as modbus
 
@@ -29,6 +33,10 @@ LinkOption = Annotated[
 
 class NothingFound(WattkeeperError):
     """A scan heard no meter."""
+
+
+class CannotRecord(WattkeeperError):
+    """The file of a recording cannot be made."""
 
 
 class NoFrame(WattkeeperError):
@@ -95,32 +103,95 @@ def read(
     print_table(["量", "值", "单位", "键"] if zh else ["quantity", "value", "unit", "key"], rows, right=[1])
 
 
-def monitor(link: LinkOption, json: JsonFlag = False) -> None:
+def monitor(
+    link: LinkOption,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            "--record", help="Write what passes to this new file, for `wattkeeper replay`.", dir_okay=False
+        ),
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
     """Show the frames on a link as they pass, without sending; Ctrl-C ends."""
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_monitor(link, json=json))
+    with contextlib.ExitStack() as stack:
+        tap = None if record is None else stack.enter_context(_recorder(record, link))
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(_monitor(link, tap=tap, json=json))
 
 
-async def _monitor(link: str, *, json: bool) -> None:
+@contextlib.contextmanager
+def _recorder(path: Path, link: str) -> Iterator[Callable[[Traffic], None]]:
+    """What writes each chunk to a new file at once; an existing one is somebody's work."""
+    try:
+        file = path.open("x", encoding="utf-8", buffering=1)
+    except FileExistsError:
+        raise CannotRecord(f"{path} exists already.", hint="Name a new file.") from None
+    except OSError as error:
+        raise CannotRecord(
+            f"{path} cannot be written: {error.strerror}.", hint="Name another file."
+        ) from None
+    with file:
+        file.write(recording.head_line(link, datetime.now(UTC)))
+
+        def keep(chunk: Traffic) -> None:
+            file.write(recording.chunk_line(chunk))
+
+        yield keep
+
+
+async def _monitor(link: str, *, tap: Callable[[Traffic], None] | None, json: bool) -> None:
     if not json:
         errors.print(f"Listening on {link}; Ctrl-C ends.", style="dim")
-    async for heard in fieldwork.monitor(link):
-        if json:
-            print_json(
-                {
-                    "at": heard.at.isoformat(),
-                    "valid": heard.valid,
-                    "raw": heard.raw.hex(),
-                    "summary": heard.summary,
-                }
-            )
-            continue
-        when = heard.at.astimezone().strftime("%H:%M:%S.%f")[:-3]
-        style = "" if heard.valid else "red"
-        console.print(
-            Text.assemble((when, "dim"), "  ", (heard.raw.hex(" ").upper(), "cyan")), soft_wrap=True
+    async for heard in fieldwork.monitor(link, tap=tap):
+        _print_heard(heard, json=json)
+
+
+def replay(
+    file: Annotated[Path, typer.Argument(help="A recording, of this command line or of the console.")],
+    wrong: Annotated[bool, typer.Option("--wrong", help="Only what is no sound frame.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Show a recording frame by frame, as it passed; exit code 1 if a frame was broken."""
+    try:
+        with file.open(encoding="utf-8") as lines:
+            found = recording.parse(lines)
+    except (OSError, UnicodeDecodeError) as error:
+        raise recording.BadRecording(f"{file} cannot be read: {error}.", hint="Name a recording.") from None
+    broken = False
+    for heard in fieldwork.heard_again(found.chunks):
+        broken = broken or not heard.valid
+        if not (wrong and heard.valid):
+            _print_heard(heard, json=json)
+    if broken:
+        raise typer.Exit(code=1)
+
+
+def _print_heard(heard: fieldwork.HeardFrame, *, json: bool) -> None:
+    summary = fieldwork.summary_of(heard)
+    if json:
+        print_json(
+            {
+                "at": heard.at.isoformat(),
+                "direction": heard.direction,
+                "valid": heard.valid,
+                "check": heard.check,
+                "note": heard.note,
+                "gap_ms": None if heard.gap is None else round(heard.gap.total_seconds() * 1000, 1),
+                "raw": heard.raw.hex(),
+                "summary": summary,
+            }
         )
-        console.print(Text(f"              {heard.summary}", style=style), soft_wrap=True)
+        return
+    when = heard.at.astimezone().strftime("%H:%M:%S.%f")[:-3]
+    gap = "" if heard.gap is None else f"+{heard.gap.total_seconds() * 1000:.0f} ms"
+    way = {"tx": ">", "rx": "<"}[heard.direction]
+    note = f" ({heard.note})" if heard.note else ""
+    console.print(
+        Text.assemble((when, "dim"), f" {way} ", (heard.raw.hex(" ").upper(), "cyan"), (f"  {gap}", "dim")),
+        soft_wrap=True,
+    )
+    console.print(Text(f"               {summary}{note}", style="" if heard.valid else "red"), soft_wrap=True)
 
 
 def decode(

@@ -26,6 +26,7 @@ PEOPLE = "Users and the audit"
 app.command("scan", rich_help_panel=AT_THE_METER)(field.scan)
 app.command("read", rich_help_panel=AT_THE_METER)(field.read)
 app.command("monitor", rich_help_panel=AT_THE_METER)(field.monitor)
+app.command("replay", rich_help_panel=AT_THE_METER)(field.replay)
 app.command("decode", rich_help_panel=AT_THE_METER)(field.decode)
 app.add_typer(modbus.modbus, name="modbus", rich_help_panel=AT_THE_METER)
 app.command("demo", rich_help_panel=THE_SERVER)(server.demo)

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 from wattkeeper.collection.drivers.base import Request
 from wattkeeper.collection.drivers.dlt645 import Dlt645Driver
 from wattkeeper.collection.errors import BadAddress, ReadFailed
-from wattkeeper.collection.listening import HeardFrame, monitor
+from wattkeeper.collection.heard import HeardFrame
+from wattkeeper.collection.listening import heard_again, monitor, summary_of
 from wattkeeper.collection.scanning import BAUDS, FoundMeter, Progress, scan
 from wattkeeper.collection.words import WORDS, quantities_of
 from wattkeeper.links.bus import Bus
@@ -28,9 +29,11 @@ __all__ = [
     "FoundMeter",
     "HeardFrame",
     "Progress",
+    "heard_again",
     "monitor",
     "read_meter",
     "scan",
+    "summary_of",
 ]
 
 _DRIVER = Dlt645Driver()

@@ -1,56 +1,47 @@
-"""Listening to a line without sending: every frame that passes, in words."""
+"""Listening to a line without sending: every frame that passes, and what it says in a line."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from datetime import UTC, datetime
 
 from wattkeeper.collection.drivers.dlt645 import quantity_of
+from wattkeeper.collection.heard import Ear, HeardFrame
 from wattkeeper.links.bus import Bus
 from wattkeeper.links.errors import LinkUnavailable
 from wattkeeper.links.timing import BYTE_GAP_MAX
 from wattkeeper.links.traffic import Traffic
 from wattkeeper.links.url import LinkUrl
 from wattkeeper.protocols.dlt645.explain import explain
-from wattkeeper.protocols.dlt645.frames import BrokenFrame, Frame, FrameReader
+from wattkeeper.protocols.dlt645.frames import Frame
+from wattkeeper.protocols.modbus.explain import explain as explain_modbus
 
 _LOOK_AFTER_LINK = 0.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeardFrame:
-    """Traffic heard on a link: one frame, or bytes that began like one."""
-
-    at: datetime
-    """When its last byte came (aware UTC)."""
-    raw: bytes
-    """From the first 68H to the last byte, without preamble."""
-    valid: bool
-    summary: str
-    """One line for people."""
-
-
-async def monitor(url: str) -> AsyncIterator[HeardFrame]:
+async def monitor(url: str, *, tap: Callable[[Traffic], None] | None = None) -> AsyncIterator[HeardFrame]:
     """Listen to a link, frame by frame, until the caller stops; a link that breaks is opened again.
 
-    Raises BadLinkUrl, or LinkUnavailable when the link cannot be opened at first.
+    `tap` gets every chunk of bytes besides, as it passes. Raises BadLinkUrl, or LinkUnavailable when the link cannot be
+    opened at first.
     """
     bus = Bus("monitor", LinkUrl.parse(url))
     chunks: asyncio.Queue[Traffic] = asyncio.Queue()
     bus.add_tap(chunks.put_nowait)
-    reader = FrameReader()
+    if tap is not None:
+        bus.add_tap(tap)
+    ear = Ear()
     try:
         await bus.open()
         while True:
             try:
                 chunk = await asyncio.wait_for(chunks.get(), BYTE_GAP_MAX)
             except TimeoutError:
-                for event in reader.flush():  # bytes of one frame are never further apart (§5.2.7)
-                    yield _heard(event, datetime.now(UTC))
+                for heard in ear.silence(datetime.now(UTC)):
+                    yield heard
                 await _keep_open(bus)
                 continue
-            for event in reader.feed(chunk.data):
-                yield _heard(event, chunk.at)
+            for heard in ear.take(chunk):
+                yield heard
     finally:
         await bus.close()
 
@@ -64,10 +55,21 @@ async def _keep_open(bus: Bus) -> None:
         await asyncio.sleep(max(error.retry_in, _LOOK_AFTER_LINK))
 
 
-def _heard(event: Frame | BrokenFrame, at: datetime) -> HeardFrame:
-    if isinstance(event, BrokenFrame):
-        return HeardFrame(at=at, raw=event.raw, valid=False, summary=f"broken: {event.reason}")
-    return HeardFrame(at=at, raw=event.encode(0), valid=True, summary=summary(event))
+def heard_again(chunks: Iterable[Traffic]) -> Iterator[HeardFrame]:
+    """The frames of a recording, as they were heard."""
+    ear = Ear()
+    for chunk in chunks:
+        yield from ear.take(chunk)
+    yield from ear.end()
+
+
+def summary_of(heard: HeardFrame) -> str:
+    """A heard frame in one line."""
+    if not heard.valid:
+        return f"broken: {heard.reason}"
+    if heard.protocol == "modbus":
+        return explain_modbus(heard.raw).summary
+    return summary(Frame.decode(heard.raw))
 
 
 def summary(frame: Frame) -> str:

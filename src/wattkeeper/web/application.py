@@ -20,6 +20,7 @@ from wattkeeper.web.api import meters as api_meters
 from wattkeeper.web.api import money as api_money
 from wattkeeper.web.api import overview as api_overview
 from wattkeeper.web.api import portal as api_portal
+from wattkeeper.web.api import recordings as api_recordings
 from wattkeeper.web.api import search as api_search
 from wattkeeper.web.api import standing_orders as api_standing_orders
 from wattkeeper.web.api.description import described, operation_id
@@ -45,6 +46,7 @@ from wattkeeper.web.console import (
     meters,
     notices,
     overview,
+    recordings,
     reference,
     registry_forms,
     search,
@@ -134,6 +136,7 @@ def create_application(services: Services) -> FastAPI:
         control_card,
         exchanges,
         links,
+        recordings,
         collection,
         clocks,
         billing,
@@ -166,6 +169,7 @@ def _api() -> APIRouter:
     router = APIRouter()
     for module in (
         api_overview,
+        api_recordings,
         api_alarms,
         api_collection,
         api_commands,

@@ -2,9 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, TypeVar
 
@@ -13,8 +13,10 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
 from wattkeeper.collection.commands.values import CommandNews
+from wattkeeper.collection.heard import Ear, HeardFrame
 from wattkeeper.collection.values import LinkStatus, LiveReading, MeterState
 from wattkeeper.kernel.hub import Hub
+from wattkeeper.links.bus import utc_now
 from wattkeeper.links.traffic import Traffic
 from wattkeeper.monitoring.models import SubjectKind
 from wattkeeper.monitoring.values import FindingNews, FindingView, OpenCounts
@@ -88,10 +90,12 @@ class Batch:
     wants: frozenset[str]
     say: Language
     sight: Sight = Sight()
+    ears: dict[str, Ear] = field(default_factory=dict)
+    """What listens to each link, from batch to batch: a frame may come in pieces."""
     readings: int = 0
     texts: dict[str, str] = field(default_factory=dict)
     values: dict[tuple[int, str], LiveReading] = field(default_factory=dict)
-    frames: list[Traffic] = field(default_factory=list)
+    frames: list[HeardFrame] = field(default_factory=list)
     skipped: int = 0
     links: dict[str, dict[str, str]] = field(default_factory=dict)
     meters: dict[int, dict[str, str]] = field(default_factory=dict)
@@ -131,10 +135,17 @@ class Batch:
             return
         if not _in(traffic.link, self.sight.watched):
             return
-        if len(self.frames) < ROWS:
-            self.frames.append(traffic)
-        else:
-            self.skipped += 1
+        self._heard(self.ears.setdefault(traffic.link, Ear()).take(traffic))
+
+    def silence(self, now: datetime) -> None:
+        """The batch is over: what began long ago and did not go on is shown as it is."""
+        for ear in self.ears.values():
+            self._heard(ear.silence(now))
+
+    def _heard(self, frames: Sequence[HeardFrame]) -> None:
+        room = ROWS - len(self.frames)
+        self.frames += frames[:room]
+        self.skipped += max(0, len(frames) - room)
 
     def events(self) -> Iterable[str]:
         """The batch as server-sent events."""
@@ -143,7 +154,7 @@ class Batch:
         if self.meters:
             yield _event("meters", self.meters)
         if self.frames:
-            frames = [summary_of(traffic, self.say) for traffic in self.frames]
+            frames = [summary_of(heard, self.say) for heard in self.frames]
             yield _event("traffic", {"frames": frames, "skipped": self.skipped})
         if self.alarms:
             yield _event("alarms", self._alarms())
@@ -216,15 +227,17 @@ async def _stream(
     topics += ["command"] if COMMANDS in wants else []
     sight = await run_in_threadpool(Sight.of, services)
     total, quiet, batches = 0, 0, 0
+    ears: dict[str, Ear] = {}
     yield "retry: 2000\n: connected\n\n"
     async with hub.subscribe(*topics) as queue:
         while await streams.pause():
             batches += 1
             if batches % WELCOME_BATCHES == 0 and not await welcome():
                 return  # signed out, disabled or expired meanwhile
-            batch = Batch(wants, say, sight)
+            batch = Batch(wants, say, sight, ears)
             for message in queue.drain():
                 batch.take(message.body)
+            batch.silence(utc_now())
             total += batch.readings
             if batch.readings:
                 batch.texts = {"readings": say.number(total), "clock": say.time(services.clock())}

@@ -34,10 +34,11 @@ class ConsoleServer(uvicorn.Server):
             log.exception("warming_up_failed")  # the first visitor tries again, and hears why
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the live streams, then shut down as uvicorn does."""
+        """End the live streams, shut down as uvicorn does, then end what is recorded."""
         self._application.state.live.close()
         self._watching.cancel()
         await super().shutdown(sockets)
+        await self._application.state.services.recordings.close()
         await self._warming  # before the stores close
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from wattkeeper.billing.service import BillingService
     from wattkeeper.collection.commands.service import CommandService
     from wattkeeper.collection.counts import Totals
+    from wattkeeper.collection.recordings import RecordingDesk
     from wattkeeper.collection.values import LinkStatus, LiveReading, MeterState, Presence, SuccessRate
     from wattkeeper.kernel.database import Database
     from wattkeeper.kernel.hub import Hub
@@ -92,6 +93,7 @@ class Services:
     security: "SecurityService"
     monitoring: "MonitoringService"
     commands: "CommandService"
+    recordings: "RecordingDesk"
     collector: CollectorLike | None = None
     version: str = "0.1.0"
     language: Literal["zh", "en"] = "zh"

@@ -20,6 +20,7 @@ from wattkeeper.collection.commands.service import CommandService
 from wattkeeper.collection.counts import Totals
 from wattkeeper.collection.drivers import check_command
 from wattkeeper.collection.errors import ReadFailed
+from wattkeeper.collection.recordings import RecordingDesk
 from wattkeeper.collection.values import LinkStatus, LiveReading, MeterState, Presence, SuccessRate
 from wattkeeper.kernel.database import Database
 from wattkeeper.kernel.hub import Hub
@@ -218,12 +219,13 @@ class Town:
         self.collector = StandInCollector(self, self.hub)
         self.monitoring = MonitoringService(self.database, self.hub, collector=self.collector)
         self.commands = CommandService(self.database, self.hub, check=check_command)
+        self.recordings = RecordingDesk(folder / "recordings", self.hub)
 
     def services(self, *, collecting: bool = True) -> Services:
         """What the web room gets."""
         return Services(
             database=self.database, store=self.store, hub=self.hub, billing=self.billing, intervals=self.intervals,
-            security=self.security, monitoring=self.monitoring, commands=self.commands,
+            security=self.security, monitoring=self.monitoring, commands=self.commands, recordings=self.recordings,
             collector=self.collector if collecting else None, clock=lambda: self.now,
             trusted_hosts=("localhost", "127.0.0.1", "[::1]", "testserver"),
         )  # fmt: skip
@@ -435,7 +437,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     with ReadingsStore.open(tmp_path / "readings") as store:
         hub = Hub()
         services = Services(
-            database=database, store=store, hub=hub, monitoring=MonitoringService(database, hub), commands=CommandService(database, hub, check=check_command), billing=BillingService(database, store),
+            database=database, store=store, hub=hub, monitoring=MonitoringService(database, hub), commands=CommandService(database, hub, check=check_command), recordings=RecordingDesk(tmp_path / "recordings", hub), billing=BillingService(database, store),
             intervals=IntervalService(database, store), security=SecurityService(database), trusted_hosts=("testserver",), clock=lambda: NOW,
         )  # fmt: skip
         with database.write() as session:

@@ -8,6 +8,7 @@ from tests.integration.web.conftest import NOW, PASSWORD, ZONE, Town, add_user, 
 from wattkeeper.billing.service import BillingService
 from wattkeeper.collection.commands.service import CommandService
 from wattkeeper.collection.drivers import check_command
+from wattkeeper.collection.recordings import RecordingDesk
 from wattkeeper.kernel.database import Database
 from wattkeeper.kernel.hub import Hub
 from wattkeeper.kernel.timerange import TimeRange
@@ -229,7 +230,7 @@ def test_a_new_installation_says_what_to_do(tmp_path):
     database.create_schema()
     with ReadingsStore.open(tmp_path / "readings") as store:
         services = Services(
-            database=database, store=store, hub=Hub(), monitoring=MonitoringService(database, Hub()), commands=CommandService(database, Hub(), check=check_command),
+            database=database, store=store, hub=Hub(), monitoring=MonitoringService(database, Hub()), commands=CommandService(database, Hub(), check=check_command), recordings=RecordingDesk(tmp_path / "recordings", Hub()),
             billing=BillingService(database, store), intervals=IntervalService(database, store),
             security=SecurityService(database), trusted_hosts=("testserver",), clock=lambda: NOW,
         )  # fmt: skip

@@ -11,6 +11,7 @@ from wattkeeper.registry.errors import NotFound
 from wattkeeper.security.rights import Right
 from wattkeeper.web.access import needs
 from wattkeeper.web.console.collection import drawn
+from wattkeeper.web.console.recordings import LENGTHS
 from wattkeeper.web.console.words import monitor_words
 from wattkeeper.web.exports import PAGE, Column, Export, Table, exported, paged
 from wattkeeper.web.language import Language
@@ -49,6 +50,7 @@ def _monitor(services: Services, say: Language, *, link: str = "") -> dict[str, 
         "monitored": link,
         "monitor_words": monitor_words(say),
         "collecting": services.collector is not None,
+        "lengths": [(seconds, say.text(name)) for seconds, name in LENGTHS.items()],
     }
 
 

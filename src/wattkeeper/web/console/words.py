@@ -94,4 +94,8 @@ def monitor_words(say: Language) -> dict[str, str]:
         "resume": say.text("Go on"),
         "passed": say.text("{n} frames"),
         "held": say.text("{n} frames wait"),
+        "ok": say.text("checksum right"),
+        "wrong": say.text("checksum wrong"),
+        "none": say.text("no whole frame"),
+        "columns": say.text("Time,Gap (ms),Link,Direction,Octets,Checksum,Mark,Meaning"),
     }

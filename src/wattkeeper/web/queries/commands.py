@@ -37,6 +37,7 @@ COMMANDS: Final = (
     Command(
         "/clocks", N_("Clocks"), Right.METERS_VIEW, "clock supervision time deviation 时钟 校时 对时 偏差"
     ),
+    Command("/recordings", N_("Recordings"), Right.LINKS_VIEW, "record replay trace 录制 录包 回放"),
     Command("/frames", N_("Frames"), Right.METERS_VIEW, "DL/T 645 protocol 报文 解析"),
     Command("/commands", N_("Commands"), Right.COMMANDS_VIEW, "trip close relay 跳闸 合闸 保电 控制 命令"),
     Command("/commands/new", N_("New command"), Right.COMMANDS_ASK, "trip close relay 跳闸 合闸 保电 校时 下发"),

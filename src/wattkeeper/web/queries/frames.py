@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from wattkeeper.links.traffic import Traffic
+from wattkeeper.collection.heard import HeardFrame
 from wattkeeper.protocols.dlt645.anatomy import plain
 from wattkeeper.protocols.dlt645.explain import Explanation, Part, explain
 from wattkeeper.protocols.dlt645.identifiers import lookup
 from wattkeeper.protocols.dlt645.status import describe_bits
+from wattkeeper.protocols.modbus.explain import explain as explain_modbus
+from wattkeeper.protocols.modbus.requests import function_name
 from wattkeeper.registry.errors import NotFound
 from wattkeeper.web.language import Language
 from wattkeeper.web.queries import within
@@ -20,6 +22,7 @@ from wattkeeper.web.queries.values import latest_of
 from wattkeeper.web.services import Services
 
 VALUES_SHOWN: Final = 3
+_MODBUS_SAID: Final = ("address", "count", "value", "registers", "exception", "bits", "objects")
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,18 +240,39 @@ def kept_exchanges(
     return [(row["exchange_id"], KeptExchange.of(row)) for row in rows]
 
 
-def summary_of(traffic: Traffic, say: Language) -> dict[str, str]:
+def summary_of(heard: HeardFrame, say: Language) -> dict[str, Any]:
     """One line of the bus monitor."""
-    explained = explain(traffic.data)
-    address, meaning = _line(explained, say)
+    address, meaning = (
+        _modbus_line(heard, say) if heard.protocol == "modbus" else _line(explain(heard.raw), say)
+    )
     return {
-        "time": f"{say.time(traffic.at)}.{traffic.at.microsecond // 1000:03d}",
-        "link": traffic.link,
-        "direction": traffic.direction,
-        "hex": traffic.data.hex(" ").upper(),
+        "time": f"{say.time(heard.at)}.{heard.at.microsecond // 1000:03d}",
+        "at": heard.at.isoformat(timespec="microseconds"),
+        "gap": None if heard.gap is None else round(heard.gap.total_seconds() * 1000, 1),
+        "link": heard.link,
+        "direction": heard.direction,
+        "hex": heard.raw.hex(" ").upper(),
         "address": address,
-        "note": f"{meaning} ({say.text(NOTES.get(traffic.note, traffic.note))})" if traffic.note else meaning,
+        "check": heard.check,
+        "mark": heard.note,
+        "note": f"{meaning} ({say.text(NOTES.get(heard.note, heard.note))})" if heard.note else meaning,
     }
+
+
+def _modbus_line(heard: HeardFrame, say: Language) -> tuple[str, str]:
+    """The unit of a Modbus frame, and what it says in a line."""
+    explained = explain_modbus(heard.raw)
+    frame = explained.frame
+    if frame is None:
+        return "", say.text("Modbus, but: %(reason)s", reason=explained.error)
+    told = [
+        f"{say.choose(part.label_zh, part.label_en)} {part.value}"
+        for part in explained.parts
+        if part.label_en in _MODBUS_SAID
+    ]
+    name_en, name_zh = function_name(frame.function)
+    unit = say.text("unit %(unit)s", unit=frame.unit)
+    return str(frame.unit), " ".join([unit, say.choose(name_zh, name_en), say.listed(told)]).rstrip()
 
 
 def _line(explained: Explanation, say: Language) -> tuple[str, str]:
