@@ -1,8 +1,10 @@
 """What a Prometheus that has a token is told, in its own format, and that nobody else is."""
 
 import asyncio
+import re
 from collections import Counter
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -145,3 +147,11 @@ async def test_the_delay_of_the_loop_is_seen_by_whoever_blocks_it():
     assert sum(measured.delays[:8]) >= 1
     assert sum(measured.delays[8:]) == 1
     assert 0.25 <= measured.total < 1.0
+
+
+def test_every_metric_is_in_the_reference_and_no_other(counting):
+    text = (Path(__file__).parents[3] / "docs" / "reference" / "metrics.md").read_text(encoding="utf-8")
+    families = create_application(counting.services()).state.metrics.collect()
+    ending = {"counter": "_total", "info": "_info"}
+    told = {family.name + ending.get(family.type, "") for family in families}
+    assert set(re.findall(r"^\| `(wattkeeper\w+)`", text, re.MULTILINE)) == told
