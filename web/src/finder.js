@@ -54,6 +54,11 @@ finder?.addEventListener('keydown', event => {
     choose(links().findIndex(link => link.getAttribute('aria-selected') === 'true') + step)
   }
   if (event.key === 'Enter' && event.target === field) openChosen(event)
+  // A search field that holds letters would take the first Escape to clear itself.
+  if (event.key === 'Escape') {
+    event.preventDefault()
+    finder.close()
+  }
 })
 
 finder?.addEventListener('click', event => {

@@ -87,6 +87,12 @@ class Language:
             return "–"
         return format_currency(amount.amount, amount.currency, locale=self.locale, currency_digits=True)
 
+    def price(self, price: Decimal, currency: str) -> str:
+        """A price of one unit with its currency sign and every digit it has."""
+        return format_currency(
+            price, currency, locale=self.locale, currency_digits=False, decimal_quantization=False
+        )
+
     def quantity(self, key: str) -> str:
         """A quantity's name."""
         entry = QUANTITIES.get(key)

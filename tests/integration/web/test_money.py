@@ -197,12 +197,14 @@ def test_money_is_taken_on_the_accounts_page_by_who_is_signed_in(clerk, ledger):
 
 
 def test_payments_are_filtered_and_summed(clerk, ledger):
-    page = clerk.get(f"{API}/payments", params={"cashier": "王敏", "day": "2026-11-22"}).json()
+    page = clerk.get(
+        f"{API}/payments", params={"cashier": "王敏", "since": "2026-11-22", "until": "2026-11-22"}
+    ).json()
     assert page["total"] == 2
     assert Decimal(page["sums"][0]["amount"]) == sum(
         Decimal(item["amount"]["amount"]) for item in page["items"]
     )
-    assert clerk.get(f"{API}/payments", params={"day": "2026-11-21"}).json()["items"] == []
+    assert clerk.get(f"{API}/payments", params={"until": "2026-11-21"}).json()["items"] == []
     assert "2 payments" in said(clerk.get("/payments?cashier=王敏"))
 
 

@@ -60,3 +60,20 @@ def test_a_named_config_file_must_exist(monkeypatch):
     monkeypatch.setenv("WATTKEEPER_CONFIG", "/nowhere/wattkeeper.toml")
     with pytest.raises(SettingsError, match="which is not a file"):
         load_settings()
+
+
+@pytest.mark.parametrize("password", ["", "02123456"], ids=["no_commands", "level_and_password"])
+def test_a_meter_password_is_kept_as_given_and_not_shown(password):
+    settings = load_settings(meter_password=password)
+    assert settings.meter_password.get_secret_value() == password
+    assert "02123456" not in repr(settings)
+
+
+@pytest.mark.parametrize("password", ["987654", "987654321", "0212345a", "02 12345", "０２１２３４５６"])
+def test_a_meter_password_that_is_no_8_digits_is_refused_and_not_repeated(monkeypatch, password):
+    monkeypatch.setenv("WATTKEEPER_METER_PASSWORD", password)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    told = f"{caught.value.message} {caught.value.hint}"
+    assert "a meter password has 8 digits: level and password, such as 02123456" in told
+    assert password not in told

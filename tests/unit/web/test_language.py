@@ -45,6 +45,17 @@ def test_numbers_keep_their_digits(zh):
     assert zh.reading(Decimal("230.4000"), "voltage_l1") == "230.4"
 
 
+def test_a_price_keeps_every_digit_beside_its_currency(zh, en):
+    assert (zh.price(Decimal("0.4883"), "CNY"), en.price(Decimal("0.4883"), "CNY")) == (
+        "¥0.4883",
+        "CN¥0.4883",
+    )
+    assert (zh.price(Decimal("1.142784"), "CNY"), zh.price(Decimal(1200), "CNY")) == (
+        "¥1.142784",
+        "¥1,200.00",
+    )
+
+
 @pytest.mark.parametrize("decimals", [0, 1, 3])
 @pytest.mark.parametrize(
     "value",

@@ -7,7 +7,6 @@ from fastapi import APIRouter, Header, Query, Request
 
 from wattkeeper.billing.values import PaymentFilter, PaymentMethod
 from wattkeeper.kernel.money import Money
-from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.security.rights import Right
 from wattkeeper.web.access import needs, principal_of
 from wattkeeper.web.api import schemas
@@ -22,8 +21,9 @@ from wattkeeper.web.api.billing import (
     payment_line,
 )
 from wattkeeper.web.pages import services_of, site_zone
-from wattkeeper.web.problems import BadRequest, documented
+from wattkeeper.web.problems import documented
 from wattkeeper.web.queries.accounts import account_view
+from wattkeeper.web.queries.periods import days_between
 
 router = APIRouter(tags=["payments"])
 
@@ -39,8 +39,11 @@ def list_payments(
     *,
     account: Wanted = None,
     customer: Wanted = None,
-    day: Annotated[
-        date | None, Query(description="A civil day of the site.", examples=["2026-11-22"])
+    since: Annotated[
+        date | None, Query(description="The first civil day of the site.", examples=["2026-11-01"])
+    ] = None,
+    until: Annotated[
+        date | None, Query(description="The last day, which is within.", examples=["2026-11-30"])
     ] = None,
     cashier: Annotated[str, Query(max_length=100)] = "",
     method: PaymentMethod | None = None,
@@ -53,7 +56,7 @@ def list_payments(
         search=search.strip(),
         cashier=cashier.strip(),
         method=method,
-        period=_day(day, request) if day else None,
+        period=days_between(since, until, site_zone(request)),
         account_id=account,
         customer_id=customer,
     )
@@ -129,10 +132,3 @@ def _page(request: Request, wanted: PaymentFilter, *, limit: int, after: str | N
         total=page.total,
         sums=[money_item(amount) for amount in page.sums],
     )
-
-
-def _day(day: date, request: Request) -> TimeRange:
-    try:
-        return TimeRange.day(day, site_zone(request))
-    except OverflowError:
-        raise BadRequest(f"{day} lies outside of the calendar.") from None

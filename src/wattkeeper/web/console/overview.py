@@ -28,6 +28,7 @@ def overview_page(request: Request) -> Response:
         services,
         say,
         request.app.state.figures(services),
+        accounts=principal.may(Right.CUSTOMERS_VIEW),
         decisions=[Task("warn", item.what, item.why, item.href, item.since) for item in waiting],
     )
     words = chart_words(say) | {"now": say.text("this month"), "before": say.text("last month")}

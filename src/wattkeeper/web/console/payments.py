@@ -9,7 +9,6 @@ from fastapi.responses import HTMLResponse
 
 from wattkeeper.billing.capitals import yuan_in_capitals
 from wattkeeper.billing.values import PaymentFilter, PaymentMethod
-from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.security.rights import Right
 from wattkeeper.web.access import needs
 from wattkeeper.web.console.forms import Id
@@ -18,6 +17,7 @@ from wattkeeper.web.language import Language
 from wattkeeper.web.pages import language_of, render, services_of
 from wattkeeper.web.problems import BadRequest
 from wattkeeper.web.queries import money
+from wattkeeper.web.queries.periods import days_between
 
 router = APIRouter(include_in_schema=False, dependencies=[needs(Right.BILLS_VIEW)])
 YUAN = "CNY"
@@ -28,14 +28,16 @@ class PaymentsAsked:
     """What an address asks of the list of payments, as its form shows it."""
 
     search: str
-    day: str
+    since: str
+    until: str
+    """The last day, which is within."""
     cashier: str
     method: str
 
     @property
     def narrowed(self) -> bool:
         """Whether anything is left out."""
-        return bool(self.search or self.day or self.cashier or self.method)
+        return bool(self.search or self.since or self.until or self.cashier or self.method)
 
     def wanted(self, say: Language) -> PaymentFilter:
         """The filter that billing knows."""
@@ -43,20 +45,21 @@ class PaymentsAsked:
             search=self.search,
             cashier=self.cashier,
             method=PaymentMethod(self.method) if self.method else None,
-            period=_day(self.day, say) if self.day else None,
+            period=days_between(_day(self.since), _day(self.until), say.zone),
         )
 
 
 def asked_payments(
     *,
     search: Annotated[str, Query(max_length=100)] = "",
-    day: Annotated[str, Query(max_length=10)] = "",
+    since: Annotated[str, Query(max_length=10)] = "",
+    until: Annotated[str, Query(max_length=10)] = "",
     cashier: Annotated[str, Query(max_length=100)] = "",
     method: Annotated[str, Query(max_length=20)] = "",
 ) -> PaymentsAsked:
     """The filter an address carries; the form's empty choices arrive as empty texts."""
     known = method if method in set(PaymentMethod) else ""
-    return PaymentsAsked(search.strip(), day, cashier.strip(), known)
+    return PaymentsAsked(search.strip(), since, until, cashier.strip(), known)
 
 
 Asked = Annotated[PaymentsAsked, Depends(asked_payments)]
@@ -105,8 +108,8 @@ def receipt_page(request: Request, payment_id: Id) -> HTMLResponse:
     )
 
 
-def _day(text: str, say: Language) -> TimeRange:
+def _day(text: str) -> date | None:
     try:
-        return TimeRange.day(date.fromisoformat(text), say.zone)
-    except (ValueError, OverflowError):
+        return date.fromisoformat(text) if text else None
+    except ValueError:
         raise BadRequest(f"{text!r} is not a day.", hint="Write it as 2026-11-22.") from None

@@ -108,6 +108,10 @@ class Overview:
     open_amount: str
     tasks: tuple[Task, ...]
     more_tasks: int
+    alarms: int
+    """Tasks that are alarms nobody has acknowledged, those not shown counted too."""
+    others: int
+    """Tasks that are no alarms: a meter that answers unsteadily, accounts without a bill, a decision to take."""
     links: tuple[LinkLine, ...]
     """Those in trouble first."""
     more_links: int
@@ -220,9 +224,14 @@ def _sum(energies: Iterable[Decimal]) -> Decimal | None:
 
 
 def overview(
-    services: Services, say: Language, known: Figures, *, decisions: Sequence[Task] = ()
+    services: Services,
+    say: Language,
+    known: Figures,
+    *,
+    decisions: Sequence[Task] = (),
+    accounts: bool = True,
 ) -> Overview:
-    """Everything the overview shows; `decisions` wait for whoever looks."""
+    """Everything the overview shows; `decisions` wait for whoever looks, who may see `accounts` or not."""
     health = known.health
     links = link_lines(services, say, health)
     with services.database.read() as session:
@@ -231,7 +240,8 @@ def overview(
     unwatched = [link for link in links if (SubjectKind.LINK, link.id) not in watched]
     troubled = [item for item in known.troubled if not _has_alarm(item[0], watched)]
     alarms = list(_alarm_tasks(services, say))
-    tasks = [*decisions, *alarms, *_link_tasks(unwatched, say), *_account_tasks(known, say)]
+    unbilled = _account_tasks(known, say) if accounts else ()
+    tasks = [*decisions, *alarms, *_link_tasks(unwatched, say), *unbilled]
     shown = [*tasks, *_meter_tasks(services, troubled[: max(0, TASKS_SHOWN - len(tasks))], say)]
     waiting = services.monitoring.counts(services.scope).unacknowledged
     sums = known.energies
@@ -254,6 +264,8 @@ def overview(
         open_amount=" + ".join(say.money(amount) for amount in known.owed),
         tasks=tuple(sorted(shown, key=lambda task: task.level != "bad")),
         more_tasks=max(0, waiting - len(alarms)) + len(tasks) + len(troubled) - len(shown),
+        alarms=waiting,
+        others=len(tasks) - len(alarms) + len(troubled),
         links=tuple(sorted(links, key=_worst_first)[:LINKS_SHOWN]),
         more_links=max(0, len(links) - LINKS_SHOWN),
     )

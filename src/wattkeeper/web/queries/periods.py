@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 from wattkeeper.kernel.timerange import TimeRange, start_of_day
 from wattkeeper.web.problems import BadRequest
 
+_FIRST_DAY: Final = date(1970, 1, 1)
+"""Where a period that has no first day begins: nothing was recorded before."""
 LONGEST: Final = timedelta(days=3670)
 _LAST_DAYS: Final = re.compile(r"last-([1-9]\d{0,2})-days")
 _DAY: Final = timedelta(days=1)
@@ -70,6 +72,17 @@ def asked_period(
     if asked.duration > LONGEST:
         raise BadRequest("A period of more than ten years cannot be asked for at once.")
     return asked
+
+
+def days_between(since: date | None, until: date | None, zone: ZoneInfo) -> TimeRange | None:
+    """The civil days from `since` to `until`, both within; None where neither is given."""
+    if since is None and until is None:
+        return None
+    try:
+        end = start_of_day(until + _DAY, zone) if until else None
+        return TimeRange(start_of_day(since or _FIRST_DAY, zone), end)
+    except OverflowError:
+        raise BadRequest("These days lie outside of the calendar.") from None
 
 
 def _aware(instant: datetime, zone: ZoneInfo) -> datetime:

@@ -126,9 +126,10 @@ def _tier(tiers: Tiers, tier: int, say: Language) -> str:
     limits = tiers.seasons[0].limits_kwh
     cycle = say.text("a year") if tiers.cycle == "year" else say.text("a month")
     if tier <= len(limits):
-        below = say.text("up to %(limit)s kWh %(cycle)s", limit=say.exact(limits[tier - 1]), cycle=cycle)
-        return say.text("%(tier)s: %(range)s", tier=name, range=below)
-    return say.text("%(tier)s: %(range)s", tier=name, range=say.text("above"))
+        within = say.text("up to %(limit)s kWh %(cycle)s", limit=say.exact(limits[tier - 1]), cycle=cycle)
+    else:
+        within = say.text("above %(limit)s kWh %(cycle)s", limit=say.exact(limits[-1]), cycle=cycle)
+    return say.text("%(tier)s: %(range)s", tier=name, range=within)
 
 
 def tone_of(name_zh: str) -> str:

@@ -32,6 +32,7 @@ def test_escape_and_a_second_ctrl_k_close_the_dialog(visit, administrator):
     for closing in ("Escape", "Control+k"):
         page.keyboard.press("Control+k")
         assert dialog.is_visible()
+        page.keyboard.type("101")
         page.keyboard.press(closing)
         assert dialog.is_hidden()
     page.keyboard.press("/")  # the list's own field
