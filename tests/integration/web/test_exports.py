@@ -43,8 +43,9 @@ def addresses(town, browser):
         ),
         now=town.now,
     )
+    (told_command,) = town.commands.commands(batch_id=told.id)
     known = {
-        "batch_id": told.id, "meter_id": town.meters["000000000100"], "point_id": town.points["000000000100"], "account_id": account,
+        "batch_id": told.id, "command_id": told_command.id, "meter_id": town.meters["000000000100"], "point_id": town.points["000000000100"], "account_id": account,
         "bill_id": bill, "code": "north", "area_id": area, "alarm_id": alarms[0] if alarms else None, "token": "-",
     }  # fmt: skip
     paths = [route.path for route in routes(browser.app) if route.path.endswith((".csv", ".xlsx"))]

@@ -20,9 +20,11 @@ def _called(node: ast.AST) -> str:
 
 
 def _texts(node: ast.AST) -> set[str]:
-    """The texts an expression may be: itself, either side of a choice, every known end of a kind's name."""
+    """The texts an expression may be: itself, either side of a choice, every known beginning or end of a name."""
     if isinstance(node, ast.JoinedStr):
-        end = node.values[-1]
+        begin, end = node.values[0], node.values[-1]
+        if isinstance(begin, ast.Constant):
+            return {action for action in ACTIONS if action.startswith(str(begin.value))}
         assert isinstance(end, ast.Constant)
         return {action for action in ACTIONS if action.endswith(str(end.value))}
     return {

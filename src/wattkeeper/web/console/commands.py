@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from wattkeeper.collection.commands.errors import UnknownCommand
 from wattkeeper.collection.commands.kinds import CommandKind, CommandState
+from wattkeeper.collection.commands.values import CommandView, StepView
 from wattkeeper.kernel.errors import WattkeeperError
 from wattkeeper.security.rights import Right
 from wattkeeper.web.access import in_person, needs, principal_of
@@ -18,7 +19,13 @@ from wattkeeper.web.language import Language
 from wattkeeper.web.pages import language_of, render, services_of
 from wattkeeper.web.problems import status_of
 from wattkeeper.web.queries import command_words as words
-from wattkeeper.web.queries.command_words import BatchLine, CommandLine, batch_line, command_line
+from wattkeeper.web.queries.command_words import (
+    BatchLine,
+    CommandLine,
+    StepLine,
+    batch_line,
+    command_line,
+)
 from wattkeeper.web.queries.states import N_
 from wattkeeper.web.services import Services
 
@@ -60,6 +67,18 @@ RESULTS: Final[Table[CommandLine]] = Table(
         Column(N_("In detail"), lambda line: line.detail),
         Column(N_("Sent at"), lambda line: line.sent_at, "moment"),
         Column(N_("State since"), lambda line: line.changed_at, "moment"),
+    ),
+)
+
+STEPS: Final[Table[StepLine]] = Table(
+    "command-steps",
+    N_("Steps"),
+    (
+        Column(N_("Time"), lambda line: line.at, "moment"),
+        Column(N_("State"), lambda line: line.state),
+        Column(N_("Outcome"), lambda line: line.outcome),
+        Column(N_("In detail"), lambda line: line.detail),
+        Column(N_("Exchange"), lambda line: None if line.exchange_id is None else str(line.exchange_id)),
     ),
 )
 
@@ -165,12 +184,8 @@ def withdraw(request: Request, batch_id: Id, note: Note = "") -> Response:
 )
 def command_page(request: Request, batch_id: Id, command_id: Id) -> HTMLResponse:
     """One meter's command: each step, and the frames it rests on."""
-    services, say = services_of(request), language_of(request)
-    found, steps = services.commands.command(command_id, scope=services.scope)
-    if found.batch_id != batch_id:
-        raise UnknownCommand(
-            f"Command batch {batch_id} has no command {command_id}.", hint="Look at the list of commands."
-        )
+    say = language_of(request)
+    found, steps = _command(request, batch_id, command_id)
     return render(
         request,
         "command.html",
@@ -178,6 +193,41 @@ def command_page(request: Request, batch_id: Id, command_id: Id) -> HTMLResponse
         command=command_line(found, say),
         steps=words.step_lines(steps, say),
     )
+
+
+@exported(router, "/commands/{batch_id}/{command_id}/steps", needs(Right.COMMANDS_VIEW))
+def steps_export(request: Request, batch_id: Id, command_id: Id) -> Export[StepLine]:
+    """Each step of one meter's command."""
+    say = language_of(request)
+    _, steps = _command(request, batch_id, command_id)
+    return Export(STEPS, words.step_lines(steps, say), say)
+
+
+@exported(router, "/meters/{meter_id}/commands", needs(Right.COMMANDS_VIEW))
+def meter_export(request: Request, meter_id: Id) -> Export[CommandLine]:
+    """Every command to one meter."""
+    services, say = services_of(request), language_of(request)
+    with services.database.read() as session:
+        services.registry(session).get_meter(meter_id)
+
+    def page(after: str | None) -> tuple[list[CommandLine], str | None]:
+        found = services.commands.commands(
+            scope=services.scope, meter_id=meter_id, after=int(after) if after else None, limit=PAGE
+        )
+        return _lines(found, say, PAGE)
+
+    return Export(RESULTS, paged(page), say)
+
+
+def _command(request: Request, batch_id: int, command_id: int) -> tuple[CommandView, list[StepView]]:
+    """A command of just this batch."""
+    services = services_of(request)
+    found, steps = services.commands.command(command_id, scope=services.scope)
+    if found.batch_id != batch_id:
+        raise UnknownCommand(
+            f"Command batch {batch_id} has no command {command_id}.", hint="Look at the list of commands."
+        )
+    return found, steps
 
 
 def _done(request: Request, batch_id: int, act: Callable[..., object], note: str) -> Response:
@@ -240,5 +290,10 @@ def _results(
     found = services.commands.commands(
         scope=services.scope, batch_id=batch_id, states=states, after=after, limit=limit
     )
+    return _lines(found, say, limit)
+
+
+def _lines(found: list[CommandView], say: Language, limit: int) -> tuple[list[CommandLine], str | None]:
+    """A page of commands in words, and where it goes on."""
     lines = [command_line(row, say) for row in found[:limit]]
     return lines, str(lines[-1].id) if len(found) > limit else None

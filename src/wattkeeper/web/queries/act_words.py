@@ -18,7 +18,6 @@ ACTIONS: Final[Mapping[str, str]] = {
     "command.approve": N_("agreed to a command"),
     "command.ask": N_("asked for a command"),
     "command.confirmed": N_("saw a command confirmed by the meter"),
-    "command.expired": N_("let a command expire unsent"),
     "command.failed": N_("saw a command fail"),
     "command.reject": N_("refused a command"),
     "command.sending": N_("sent a command"),
