@@ -281,7 +281,9 @@ def test_somebody_of_one_area_neither_sees_nor_commands_another(own_town, app, w
     assert home.get(f"/commands/{alone['id']}").status_code == 404
     (command,) = wang.get(f"/api/v1/command-batches/{alone['id']}/commands").json()["items"]
     assert home.get(f"/api/v1/commands/{command['id']}").status_code == 404
-    assert home.get(f"/commands/{alone['id']}/{command['id']}").status_code == 404
+    for path_of_theirs in ("", "/steps.csv"):
+        assert home.get(f"/commands/{alone['id']}/{command['id']}{path_of_theirs}").status_code == 404
+    assert wang.get(f"/commands/{both['id']}/{command['id']}").status_code == 404  # of another batch
     assert home.get(f"/api/v1/meters/{own_town.meters[shop]}/control").status_code == 404
     assert home.get("/commands/standing").status_code == 403
     li.post(f"{path}/reject", json={})
@@ -327,6 +329,9 @@ def test_a_command_is_asked_for_an_area_or_for_what_the_list_of_meters_shows(own
     assert '<b class="num">10</b>' in wang.post("/commands/new/preview", data=form).text
     wrong = wang.post("/commands/new/preview", data={"kind": "set_clock", "which": "area"})
     assert (wrong.status_code, "No area was chosen." in wrong.text) == (422, True)
+    chosen_first = wang.post("/commands/new/preview", data={"kind": "set_parameter"}).text
+    assert "Identifier (8 digits)" in chosen_first
+    assert "Meters that would be told" not in chosen_first
 
 
 def test_each_sees_only_what_they_may_do(app, wang, li, secrets):

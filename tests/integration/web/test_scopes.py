@@ -19,7 +19,7 @@ from wattkeeper.security.rights import Role
 
 HOME, TRADE = "A1", "A2"
 BY_ID = {
-    "meter": ("/meters/{}", "/meters/{}/control", "/api/v1/meters/{}/control", "/meters/{}/values.csv", "/meters/{}/installations.xlsx", "/api/v1/meters/{}", "/api/v1/meters/{}/values",
+    "meter": ("/meters/{}", "/meters/{}/control", "/meters/{}/commands.csv", "/api/v1/meters/{}/control", "/meters/{}/values.csv", "/meters/{}/installations.xlsx", "/api/v1/meters/{}", "/api/v1/meters/{}/values",
               "/api/v1/meters/{}/readings?quantity=voltage_l1"),
     "point": ("/points/{}/load-curve.csv", "/api/v1/points/{}/load-curve"),
     "account": ("/accounts/{}", "/accounts/{}/bills.csv", "/accounts/{}/statement.csv", "/api/v1/accounts/{}", "/api/v1/accounts/{}/statement",

@@ -129,6 +129,8 @@ def command_form(
 @router.post("/commands/new/preview", response_class=HTMLResponse)
 def preview(request: Request, form: Form_) -> HTMLResponse:
     """Which meters it would be, and which not and why; nothing is asked."""
+    if form.which == "addresses" and not form.addresses.strip():  # the kind was chosen first
+        return _page(request, form)
     try:
         targets = _targets(services_of(request), form)
     except WattkeeperError as error:

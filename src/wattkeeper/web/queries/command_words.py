@@ -216,8 +216,9 @@ def decisions(services: Services, say: Language, principal: Principal) -> list[D
     if not principal.may(Right.COMMANDS_APPROVE):
         return []
     now = services.clock()
-    found = services.commands.batches(scope=services.scope, waiting=True, limit=DECISIONS_SHOWN)
+    found = services.commands.batches(scope=services.scope, waiting=True)
     lines = [batch_line(batch, say) for batch in found if batch.expires_at > now]
+    others = [line for line in lines if not line.asked_by_login(principal.login)]
     return [
         Decision(
             what=say.text(
@@ -229,8 +230,7 @@ def decisions(services: Services, say: Language, principal: Principal) -> list[D
             href=f"/commands/{line.id}",
             since=line.asked_at,
         )
-        for line in lines
-        if not line.asked_by_login(principal.login)
+        for line in others[:DECISIONS_SHOWN]
     ]
 
 
