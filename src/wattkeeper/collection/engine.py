@@ -134,8 +134,8 @@ class Collector:
     async def reload(self) -> None:
         """Take over new, changed and disabled links, meters and plans now, not at the next interval."""
         async with self._reloading:
-            fleet = await asyncio.to_thread(self._load)
-            if fleet == self._fleet:
+            fleet = await asyncio.to_thread(self._load_if_changed, self._fleet)
+            if fleet is None:
                 return
             before, self._fleet = self._fleet, fleet
             try:
@@ -143,6 +143,7 @@ class Collector:
                 for link in fleet.links.values():
                     if before.plans != fleet.plans or before.links.get(link.link_id) != link:
                         self._open_or_change(link)
+                        await asyncio.sleep(0)  # hundreds of links: those that are open already go on reading
             except BaseException:
                 self._fleet = before  # so that the next look tries again
                 raise
@@ -338,9 +339,10 @@ class Collector:
             repository.forget_refused(before=self._clock.now() - timedelta(days=self.options.refused_days))
             return repository.memories()
 
-    def _load(self) -> Fleet:
+    def _load_if_changed(self, before: Fleet) -> Fleet | None:
         with self._database.read() as session:
-            return CollectionRepository(session).fleet(now=self._clock.now(), zone=self.options.zone)
+            fleet = CollectionRepository(session).fleet(now=self._clock.now(), zone=self.options.zone)
+        return None if fleet == before else fleet
 
     def _save_backfilled(self, reached: dict[int, datetime]) -> None:
         self._notes.save_backfilled(reached)

@@ -1,7 +1,7 @@
 """Which parts of the past are missing: a query to the store, and what it says handed to the links' workers."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -15,8 +15,9 @@ _TELLING = "active_energy_import"
 """Where this register is missing, the meter's own memory is fetched."""
 _SETTLING = timedelta(seconds=60)
 """A meter's clock may be a little late, and it writes its record after the quarter hour."""
-_CHUNK = 100
-"""Meters in one query: long enough to be worth a scan, short enough to leave the store to others."""
+_MOST_METERS = 2000
+_MOST_SLOTS = 700_000
+"""Meters, and slots of them, in one query: enough to be worth a scan, and short enough to leave the store to others."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -43,30 +44,25 @@ class GapFinder:
         """Tell each worker what its meters lack; readings still in memory are committed first."""
         if not await self._records.writer.flush():
             return  # what waits in memory would be fetched a second time
-        for worker in workers:
-            await self._look(worker)
-
-    async def _look(self, worker: LinkWorker) -> None:
         now = self._records.now()
-        by_grid: dict[Grid, list[KnownMeter]] = {}
-        for known in worker.profiled():
-            if known.health.may_be_asked(now) and known.meter.meter_id not in worker.backfill:
-                past = known.past(now, options=self._records.options)
-                assert past is not None
-                grid = Grid(past.step(known.meter.slot), past.phase(known.meter.zone, now))
-                by_grid.setdefault(grid, []).append(known)
-        for grid, group in by_grid.items():
-            group.sort(key=lambda known: self._start(known, now))
-            for first in range(0, len(group), _CHUNK):
-                await self._ask_store(worker, group[first : first + _CHUNK], grid=grid, now=now)
-        worker.wake()
+        asked: dict[Grid, list[_Asked]] = {}
+        for worker in workers:
+            for known in worker.profiled():
+                if known.health.may_be_asked(now) and known.meter.meter_id not in worker.backfill:
+                    past = known.past(now, options=self._records.options)
+                    assert past is not None
+                    grid = Grid(past.step(known.meter.slot), past.phase(known.meter.zone, now))
+                    start = grid.after(self._start(known, now))
+                    asked.setdefault(grid, []).append(_Asked(start, worker, known))
+        for grid, group in asked.items():
+            group.sort(key=lambda one: one.start)
+            for together in _chunks(group, grid, until=grid.after(now - _SETTLING)):
+                await self._ask_store(together, grid=grid, now=now)
 
-    async def _ask_store(
-        self, worker: LinkWorker, group: Sequence[KnownMeter], *, grid: Grid, now: datetime
-    ) -> None:
+    async def _ask_store(self, group: Sequence["_Asked"], *, grid: Grid, now: datetime) -> None:
         until = grid.after(now - _SETTLING)
-        starts = {known.meter.meter_id: grid.after(self._start(known, now)) for known in group}
-        earliest = min(starts.values())
+        starts = {one.known.meter.meter_id: one.start for one in group}
+        earliest = group[0].start
         missing: list[dict[str, Any]] = []
         if earliest < until:
             period = TimeRange(earliest, until)
@@ -79,9 +75,10 @@ class GapFinder:
             start = max(row["start_at"], starts[row["meter_id"]])
             if start < row["end_at"]:
                 gaps[row["meter_id"]].append(TimeRange(start, row["end_at"]))
-        for known in group:
-            meter_id = known.meter.meter_id
-            self._found(worker, known, gaps[meter_id], until=max(until, starts[meter_id]))
+        for one in group:
+            self._found(one.worker, one.known, gaps[one.known.meter.meter_id], until=max(until, one.start))
+        for worker in {id(one.worker): one.worker for one in group}.values():
+            worker.wake()
 
     def _found(
         self, worker: LinkWorker, known: KnownMeter, gaps: list[TimeRange], *, until: datetime
@@ -98,3 +95,21 @@ class GapFinder:
         """From where on a meter's past is wanted: what was dealt with before is not looked at again."""
         start = known.backfilled_until or now - timedelta(days=self._records.options.history_days)
         return max(start, known.meter.installed_from or start)
+
+
+class _Asked(NamedTuple):
+    """A meter about which the store is asked."""
+
+    start: datetime
+    worker: LinkWorker
+    known: KnownMeter
+
+
+def _chunks(group: Sequence[_Asked], grid: Grid, *, until: datetime) -> Iterator[Sequence[_Asked]]:
+    """Meters to be asked about in one query, the earliest start first: many of a few slots, or few of many."""
+    first = 0
+    while first < len(group):
+        slots = max(1, (until - group[first].start) // grid.step)
+        size = max(1, min(_MOST_METERS, _MOST_SLOTS // slots))
+        yield group[first : first + size]
+        first += size

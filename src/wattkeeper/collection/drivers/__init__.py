@@ -9,6 +9,7 @@ from wattkeeper.collection.commands.errors import BadCommand
 from wattkeeper.collection.commands.kinds import CommandKind
 from wattkeeper.collection.drivers.base import DriverFamily
 from wattkeeper.collection.drivers.dlt645 import Dlt645Driver
+from wattkeeper.collection.drivers.dlt645_1997 import Dlt645Driver1997
 from wattkeeper.collection.drivers.dlt645_commands import Dlt645Commander
 from wattkeeper.collection.drivers.dlt645_past import DailyFreezes, LoadRecords
 from wattkeeper.collection.drivers.modbus import MODBUS_RTU, MODBUS_TCP, ModbusDrivers
@@ -23,6 +24,7 @@ def drivers(modbus_maps: Path | None = None) -> Mapping[str, DriverFamily]:
     maps = known_maps(modbus_maps)
     families: tuple[DriverFamily, ...] = (
         Dlt645Driver(Dlt645Commander(), (LoadRecords(), DailyFreezes())),
+        Dlt645Driver1997(),
         ModbusDrivers(MODBUS_RTU, maps),
         ModbusDrivers(MODBUS_TCP, maps),
     )

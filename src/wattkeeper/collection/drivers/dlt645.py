@@ -12,6 +12,7 @@ from wattkeeper.collection.civil import resolve
 from wattkeeper.collection.drivers.base import CLOCK, Commander, Measured, Past, Request
 from wattkeeper.protocols.dlt645.errors import BodyError, Dlt645Error, MeterRefused
 from wattkeeper.protocols.dlt645.master import ReadExchange
+from wattkeeper.protocols.dlt645.master_1997 import ReadExchange1997
 from wattkeeper.protocols.dlt645.planning import plan_reads
 
 PROTOCOL = "dlt645-2007"
@@ -167,12 +168,12 @@ class ReadRequest:
 class ClockRequest:
     """The meter's clock, from its date and its time of day."""
 
-    key = CLOCK_TIME
     quantities = (CLOCK,)
     parts: Sequence[Request] = ()
 
-    def __init__(self, address: str, *, zone: ZoneInfo) -> None:
-        self.exchange = ClockExchange(address)
+    def __init__(self, key: str, exchange: "ClockExchange", *, zone: ZoneInfo) -> None:
+        self.key = key
+        self.exchange = exchange
         self._zone = zone
 
     def measured(self, at: datetime) -> list[Measured]:
@@ -190,8 +191,9 @@ class ClockExchange:
     day, so that the clock is compared with the moment at which it was told.
     """
 
-    def __init__(self, address: str) -> None:
-        self._readings = [ReadExchange(address, di) for di in (CLOCK_TIME, CLOCK_DATE, CLOCK_TIME)]
+    def __init__(self, readings: Sequence[ReadExchange | ReadExchange1997]) -> None:
+        """`readings`: time of day, date, time of day."""
+        self._readings = readings
         self._step = 0
 
     @property
@@ -217,7 +219,7 @@ class ClockExchange:
         try:
             return datetime.strptime(day[:6] + after, "%y%m%d%H%M%S")  # noqa: DTZ007 - a meter's clock has no zone
         except ValueError:
-            raise BodyError(CLOCK_DATE, f"the clock shows {day} {after}") from None
+            raise BodyError(self._readings[1].di, f"the clock shows {day} {after}") from None
 
     def feed(self, chunk: bytes, /) -> bool:
         """Take received bytes; True once the outstanding request is answered."""
@@ -229,6 +231,11 @@ class ClockExchange:
     def restart(self) -> None:
         """Forget half a reply."""
         self._readings[self._step].restart()
+
+
+def clock_exchange(address: str) -> ClockExchange:
+    """The clock of a meter of 2007."""
+    return ClockExchange([ReadExchange(address, di) for di in (CLOCK_TIME, CLOCK_DATE, CLOCK_TIME)])
 
 
 class Dlt645Driver:
@@ -272,7 +279,7 @@ class Dlt645Driver:
             ReadRequest(address, di, quantities=brought, zone=zone) for di, brought in steps
         ]
         if CLOCK in names and CLOCK_TIME not in refused:
-            planned.append(ClockRequest(address, zone=zone))
+            planned.append(ClockRequest(CLOCK_TIME, clock_exchange(address), zone=zone))
         return planned
 
     def is_refusal(self, error: Exception) -> bool:

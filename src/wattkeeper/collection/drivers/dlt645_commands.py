@@ -14,7 +14,7 @@ from wattkeeper.collection.commands.errors import BadCommand
 from wattkeeper.collection.commands.kinds import CommandKind
 from wattkeeper.collection.commands.values import ControlState
 from wattkeeper.collection.drivers.base import Measured, MeterSecret, Request, Telling
-from wattkeeper.collection.drivers.dlt645 import CLOCK_DATE, CLOCK_TIME, ClockRequest
+from wattkeeper.collection.drivers.dlt645 import CLOCK_DATE, CLOCK_TIME, ClockRequest, clock_exchange
 from wattkeeper.protocols.dlt645.commands import CommandExchange, RelayExchange, WriteExchange
 from wattkeeper.protocols.dlt645.errors import BodyError, RequestError
 from wattkeeper.protocols.dlt645.master import BroadcastTime, ReadExchange
@@ -184,7 +184,7 @@ class Dlt645Commander:
     ) -> Telling:
         """The request whose answer shows whether the command was carried out."""
         if kind is CommandKind.SET_CLOCK:
-            return ClockTelling(address, zone=zone)
+            return ClockTelling(CLOCK_TIME, clock_exchange(address), zone=zone)
         if kind is CommandKind.SET_PARAMETER:
             return ParameterTelling(address, *_parameter(argument))
         return ControlTelling(address, kind)
