@@ -1,8 +1,8 @@
-// The bus monitor: frames as they pass, newest first, 200 rows; drawn with each batch, or twice a second when many pass.
+// The bus monitor: frames as they pass, newest first, 200 rows; drawn with each batch, or once a second when more pass than can be read.
 const KEEP = 200
 const KEPT = 5000 // frames held for export
 const MANY = 10
-const DRAW_EVERY_MS = 500
+const DRAW_EVERY_MS = 1000
 const COLUMNS = ['time', 'gap', 'link', 'way', 'hex', 'note']
 
 const quoted = text => /[",\n]/.test(text) || /^[=+\-@]/.test(text) ? `"${String(text).replaceAll('"', '""')}"` : text
@@ -27,29 +27,26 @@ export function start(listen) {
       && (!text || `${frame.link} ${frame.hex} ${frame.hex.replaceAll(' ', '')} ${frame.note} ${frame.address}`.toLowerCase().includes(text))
   }
 
+  const blank = document.createElement('tr')
+  blank.innerHTML = COLUMNS.map(name => `<td class="${name}"></td>`).join('')
+  blank.cells[4].append(document.createElement('a'))
+  blank.cells[5].append(Object.assign(document.createElement('span'), { className: 'check-mark' }), '')
+
   const row = frame => {
-    const line = document.createElement('tr')
+    const line = blank.cloneNode(true)
+    const cells = line.cells
     line.className = `frame-${frame.direction} check-${frame.check}${frame.mark ? ' marked' : ''}`
-    const texts = [frame.time, frame.gap === null ? '' : `+${frame.gap} ms`, frame.link, words[frame.direction], frame.hex, frame.note]
-    texts.forEach((text, column) => {
-      const cell = line.insertCell()
-      cell.className = COLUMNS[column]
-      if (column === 4) {
-        const link = cell.appendChild(document.createElement('a'))
-        link.href = '/frames?hex=' + frame.hex.replaceAll(' ', '')
-        link.textContent = text
-        return
-      }
-      if (column === 5) {
-        const mark = cell.appendChild(document.createElement('span'))
-        mark.className = 'check-mark'
-        mark.textContent = frame.check === 'ok' ? '✓' : '✗'
-        mark.title = words[frame.check]
-        mark.setAttribute('aria-label', words[frame.check])
-        cell.append(' ')
-      }
-      cell.append(text)
-    })
+    cells[0].textContent = frame.time
+    cells[1].textContent = frame.gap === null ? '' : `+${frame.gap} ms`
+    cells[2].textContent = frame.link
+    cells[3].textContent = words[frame.direction]
+    const link = cells[4].firstChild
+    link.href = '/frames?hex=' + frame.hex.replaceAll(' ', '')
+    link.textContent = frame.hex
+    const [mark, note] = cells[5].childNodes
+    mark.textContent = frame.check === 'ok' ? '✓' : '✗'
+    mark.title = words[frame.check]
+    note.data = ' ' + frame.note
     return line
   }
 
