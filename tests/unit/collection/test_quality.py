@@ -11,7 +11,7 @@ from wattkeeper.collection.drivers import DRIVERS
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 
-@pytest.fixture(params=["dlt645", "modbus"])
+@pytest.fixture(params=["dlt645", "dlt645-1997", "modbus"])
 def quality(request):
     """The quality file of a driver."""
     file = files("wattkeeper.collection.drivers") / f"{request.param}.quality.yaml"
