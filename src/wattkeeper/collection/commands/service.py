@@ -45,6 +45,8 @@ from wattkeeper.registry.models import Meter
 from wattkeeper.registry.scope import EVERYTHING, Scope
 from wattkeeper.security.audit import record
 
+_NAMED: Final = 20
+"""Meters that the audit names; the batch itself has all of them."""
 _IN_ONE_QUESTION: Final = 500
 """Ids in one statement: SQLite takes so many variables and no more."""
 
@@ -314,8 +316,8 @@ class CommandService:
     ) -> None:
         after: dict[str, Any] = {"kind": batch.kind.value, "meters": meters}
         after |= {"reason": batch.reason} | ({"note": note} if note else {})
-        if addresses:
-            after["addresses"] = sorted(addresses)
+        if named := sorted(addresses)[:_NAMED]:
+            after["addresses"] = named
         if batch.argument:
             after["argument"] = batch.argument
         record(
