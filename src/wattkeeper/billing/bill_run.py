@@ -14,10 +14,10 @@ from sqlalchemy.orm import Session
 
 from wattkeeper.billing.errors import BillingError, BillingRefused, UnknownBillRun
 from wattkeeper.billing.repository import BillingRepository
-from wattkeeper.billing.values import BillRunView
+from wattkeeper.billing.values import BillRunLine, BillRunPage, BillRunView
 from wattkeeper.kernel.calendars import CalendarYearUnknown
 from wattkeeper.kernel.database import DatabaseError
-from wattkeeper.kernel.jobs import ClaimedJob, JobLost, JobQueue, Step
+from wattkeeper.kernel.jobs import ClaimedJob, Job, JobLost, JobQueue, Step
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.readings.service import IntervalService
 from wattkeeper.security.acting import Actor, ActorKind, current_actor
@@ -102,6 +102,16 @@ class BillRuns:
                 exceptions=bills.exceptions(job.id), error=job.error,
             )  # fmt: skip
 
+    def page(self, *, after: int | None, limit: int) -> BillRunPage:
+        """Runs, newest first, and the cursor of the next page."""
+        with self._database.read() as session:
+            bills = BillingRepository(session)
+            jobs = bills.jobs(KIND, after=after, limit=limit + 1)
+            shown = jobs[:limit]
+            excepted = bills.excepted([job.id for job in shown])
+            rows = tuple(_line(job, excepted.get(job.id, 0)) for job in shown)
+        return BillRunPage(rows, rows[-1].job_id if len(jobs) > limit else None)
+
     def _step(self, job: ClaimedJob, now: datetime) -> ClaimedJob | None:
         """Bill the next account; None when there is none left and the job is finished."""
         cursor = _cursor(job.cursor)
@@ -150,6 +160,15 @@ class BillRuns:
         reason = error.reason if isinstance(error, BillingRefused) else "error"
         if reason != "already_billed":
             BillingRepository(session).add_exception(job_id, account_id, reason, str(error))
+
+
+def _line(job: Job, excepted: int) -> BillRunLine:
+    cursor = _cursor(job.cursor)
+    return BillRunLine(
+        job_id=job.id, period=_period(job.args), state=job.state.value, progress=job.progress,
+        total=job.total or 0, billed=cursor["billed"], estimated=cursor["estimated"], excepted=excepted,
+        error=job.error,
+    )  # fmt: skip
 
 
 def _cursor(kept: Any) -> dict[str, int]:

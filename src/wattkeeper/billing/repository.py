@@ -185,6 +185,20 @@ class BillingRepository:
             for row, code in self._session.execute(wanted)
         )
 
+    def excepted(self, job_ids: Sequence[int]) -> dict[int, int]:
+        """How many accounts each of these runs did not bill; a run without any is left out."""
+        wanted = (
+            select(BillRunException.job_id, func.count().label("accounts"))
+            .where(BillRunException.job_id.in_(job_ids))
+            .group_by(BillRunException.job_id)
+        )
+        return {row.job_id: row.accounts for row in self._session.execute(wanted)}
+
+    def jobs(self, kind: str, *, after: int | None, limit: int) -> Sequence[Job]:
+        """Jobs of a kind, newest first, below the id `after`."""
+        wanted = select(Job).where(Job.kind == kind).order_by(Job.id.desc()).limit(limit)
+        return self._session.scalars(wanted if after is None else wanted.where(Job.id < after)).all()
+
     def job(self, job_id: int) -> Job | None:
         """A job by its id."""
         return self._session.get(Job, job_id)

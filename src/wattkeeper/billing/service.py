@@ -28,6 +28,7 @@ from wattkeeper.billing.values import (
     BillDraft,
     BillFilter,
     BillPage,
+    BillRunPage,
     BillRunView,
     BillState,
     BillView,
@@ -287,6 +288,10 @@ class BillingService:
     def bill_run(self, job_id: int) -> BillRunView:
         """How far a run is, and which accounts it could not bill."""
         return self._runs.view(job_id)
+
+    def bill_runs(self, *, after: int | None = None, limit: int = 50) -> BillRunPage:
+        """Bill runs, newest first."""
+        return self._runs.page(after=after, limit=limit)
 
     # what issuing is made of, shared with the runs
 

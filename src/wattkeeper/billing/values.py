@@ -368,3 +368,27 @@ class BillRunView:
     exceptions: tuple[RunException, ...]
     error: str | None
     """Why the run failed, if it did."""
+
+
+@dataclass(frozen=True, slots=True)
+class BillRunLine:
+    """One row of the list of bill runs."""
+
+    job_id: int
+    period: TimeRange
+    state: str
+    progress: int
+    total: int
+    billed: int
+    estimated: int
+    excepted: int
+    """How many accounts it did not bill."""
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BillRunPage:
+    """A page of bill runs, newest first; `next_after` asks for the next one."""
+
+    rows: tuple[BillRunLine, ...]
+    next_after: int | None

@@ -392,6 +392,27 @@ def test_billing_all_accounts_is_a_job_with_progress_and_exceptions(english, cli
     assert (
         english.get("/api/v1/jobs", params={"state": "finished"}).json()["items"][0]["started_by"] == "chief"
     )
+    second = english.post("/api/v1/bill-runs", json={"month": "2026-08"}).json()["id"]
+    first_page = english.get("/api/v1/bill-runs", params={"limit": 1}).json()
+    assert [run["id"] for run in first_page["items"]] == [second]
+    rest = english.get("/api/v1/bill-runs", params={"limit": 1, "after": first_page["next"]}).json()["items"]
+    assert rest == [
+        {
+            "id": job_id,
+            "period_start": "2026-08-31T16:00:00Z",
+            "period_end": "2026-09-30T16:00:00Z",
+            "state": "finished",
+            "progress": done.progress,
+            "total": done.total,
+            "billed": done.billed,
+            "estimated": done.estimated,
+            "excepted": len(done.exceptions),
+            "error": None,
+        }
+    ]
+    assert english.get("/api/v1/bill-runs", params={"after": job_id}).json() == {
+        "items": [], "next": None, "total": None,
+    }  # fmt: skip
 
 
 def test_an_operator_sees_jobs_but_starts_and_retries_none(browser, town, failed_job):

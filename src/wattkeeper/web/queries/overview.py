@@ -91,6 +91,8 @@ class Overview:
 
     collecting: bool
     meters: int
+    asked: int
+    """Meters that are read: one taken off its point keeps its record and is asked no more."""
     answering: int
     silent_count: int
     unasked: int
@@ -248,6 +250,7 @@ def overview(
     return Overview(
         collecting=services.collector is not None,
         meters=meters,
+        asked=known.answering + known.silent + known.unasked,
         answering=known.answering,
         silent_count=known.silent,
         unasked=known.unasked,
