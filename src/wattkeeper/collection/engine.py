@@ -293,7 +293,10 @@ class Collector:
     def _know(self, meter: MeterToCollect, driver: Driver) -> KnownMeter:
         """The meter's state: as it was when it is the same device, else as remembered, else new."""
         known = self._known.get(meter.meter_id)
-        if known is not None and (known.driver, known.meter.address) == (driver, meter.address):
+        if known is not None and (known.registered_driver, known.meter.address) == (
+            driver,
+            meter.address,
+        ):
             known.meter = meter
             return known
         memory = self._memories.pop(meter.meter_id, Memory())

@@ -69,3 +69,5 @@ class Memory:
     quarantined_until: datetime | None = None
     refused: Mapping[str, datetime] = field(default_factory=dict)
     """Requests the meter has refused as unknown to it, and when."""
+    speaks: str | None = None
+    """Which edition it was found to speak, where its protocol has several."""

@@ -73,6 +73,10 @@ class LiveReads:
         known = meters.get(live.meter_id)
         if known is None:
             raise UnknownMeter(f"Meter {live.meter_id} is no longer read on the link {self.code}.")
+        if known.is_to_be_met(self.records.now()):
+            met = await self.reader.meet(known)
+            if met.failure is not None:
+                raise ReadFailed(f"Meter {known.meter.address} on {self.code} was not read. {met.why}")
         readings: list[LiveReading] = []
         failures: list[str] = []
         waiting = deque(known.plan(live.quantities, self.records.now(), options=self.records.options))

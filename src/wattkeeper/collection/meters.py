@@ -5,10 +5,13 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from wattkeeper.collection.drivers.base import Driver, Past, Request
+from wattkeeper.collection.drivers.base import Driver, Past, Request, Undecided
 from wattkeeper.collection.fleet import Memory, MeterToCollect
 from wattkeeper.collection.health import MeterHealth
-from wattkeeper.collection.values import CollectorOptions, MeterState
+from wattkeeper.collection.values import CollectorOptions, MeterState, Presence
+
+_LONG_SILENT = timedelta(days=1)
+"""After such a silence a meter may be another device, which speaks another edition."""
 
 
 @dataclass(slots=True)
@@ -17,6 +20,8 @@ class KnownMeter:
 
     meter: MeterToCollect
     driver: Driver
+    undecided: Undecided | None = None
+    """What the registry says, where that is a protocol of several editions and the meter is to be asked which."""
     health: MeterHealth = field(default_factory=MeterHealth)
     refused: dict[str, datetime] = field(default_factory=dict)
     """Requests it said it knows nothing of, or never answers, and since when."""
@@ -31,9 +36,12 @@ class KnownMeter:
     @classmethod
     def remembered(cls, meter: MeterToCollect, *, driver: Driver, memory: Memory) -> "KnownMeter":
         """A meter with what was learned about it before."""
+        undecided = driver if isinstance(driver, Undecided) else None
+        spoken = None if undecided is None else undecided.speaking(memory.speaks)
         known = cls(
             meter,
-            driver,
+            spoken or driver,
+            undecided,
             refused=dict(memory.refused),
             backfilled_until=memory.backfilled_until,
             clock_deviation=memory.clock_deviation,
@@ -53,7 +61,31 @@ class KnownMeter:
             self.clock_read_at,
             self.health.next_attempt_at if self.health.in_quarantine else None,
             dict(self.refused),
+            self.speaks,
         )
+
+    @property
+    def registered_driver(self) -> Driver:
+        """The driver of the protocol that it is registered with."""
+        return self.undecided or self.driver
+
+    @property
+    def speaks(self) -> str | None:
+        """Which edition it was found to speak; None: not found yet, or its protocol has no editions."""
+        return None if self.driver is self.registered_driver else self.driver.protocol
+
+    def is_to_be_met(self, now: datetime) -> bool:
+        """Whether it must be asked which edition it speaks before it is asked for anything else."""
+        if self.undecided is None:
+            return False
+        health = self.health
+        silent_since = health.since if health.presence is Presence.SILENT else None
+        return self.speaks is None or (silent_since is not None and now - silent_since >= _LONG_SILENT)
+
+    def met(self, protocol: str) -> None:
+        """It has answered in this edition: from now on it is asked in it."""
+        assert self.undecided is not None
+        self.driver = self.undecided.speaking(protocol) or self.undecided
 
     def refusals(self, now: datetime, *, options: CollectorOptions) -> frozenset[str]:
         """The requests that are not worth sending now; a refusal from long ago counts no more."""
@@ -114,4 +146,5 @@ class KnownMeter:
             clock_deviation=self.clock_deviation,
             clock_read_at=self.clock_read_at,
             unsupported=self.unsupported,
+            speaks=self.speaks,
         )

@@ -114,7 +114,7 @@ class MeterProgress(Base):
     """The meter's clock minus ours when it was last read, in milliseconds."""
     clock_read_at: Mapped[datetime | None]
     speaks: Mapped[str | None]
-    """Which of two editions of its protocol the meter was found to speak, where its protocol is `dlt645`."""
+    """`dlt645-2007` or `dlt645-1997`, as the meter was found to speak, where it is registered with `dlt645`."""
     quarantined_until: Mapped[datetime | None]
     """Not asked before this instant, because asking it disturbs the whole line."""
 

@@ -28,16 +28,18 @@ class Notes:
         clocks, records.clocks = records.clocks, {}
         refusals, records.refusals = records.refusals, []
         quarantines, records.quarantines = records.quarantines, {}
-        if not (counts or clocks or refusals or quarantines):
+        editions, records.editions = records.editions, {}
+        if not (counts or clocks or refusals or quarantines or editions):
             return
         try:
-            await asyncio.to_thread(self._write, counts, clocks, refusals, quarantines)
+            await asyncio.to_thread(self._write, counts, clocks, refusals, quarantines, editions)
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing is forgotten and it is said
             log.error("the notes wait: the ledger database failed", error=str(error))  # noqa: TRY400 - a sentence will do
             records.statistics.give_back(counts)
             records.clocks = clocks | records.clocks
             records.refusals = refusals + records.refusals
             records.quarantines = quarantines | records.quarantines
+            records.editions = editions | records.editions
 
     def save_backfilled(self, reached: dict[int, datetime]) -> None:
         """Write down how far load records have been fetched; called in a thread, after the readings are committed."""
@@ -50,6 +52,7 @@ class Notes:
         clocks: dict[int, tuple[timedelta, datetime]],
         refusals: list[tuple[int, str, datetime]],
         quarantines: dict[int, datetime | None],
+        editions: dict[int, str],
     ) -> None:
         with self._database.write() as session:
             repository = CollectionRepository(session)
@@ -57,3 +60,4 @@ class Notes:
             repository.save_clocks(clocks)
             repository.save_refused(refusals)
             repository.save_quarantines(quarantines)
+            repository.save_editions(editions)

@@ -88,6 +88,8 @@ class Records:
     """Refused requests not yet written down."""
     quarantines: dict[int, datetime | None] = field(default_factory=dict)
     """Until when meters are left alone, or None where that is over, not yet written down."""
+    editions: dict[int, str] = field(default_factory=dict)
+    """Which editions meters were found to speak, not yet written down."""
 
 
 class Reader:
@@ -146,6 +148,33 @@ class Reader:
         readings = _live(known, result.measured, read_at=ended, exchange_id=exchange_id)
         records.hub.publish("reading", list(readings))
         return replace(result, readings=readings)
+
+    async def meet(self, known: KnownMeter, *, repeated: bool = False, last: bool = True) -> Result:
+        """Find out which edition of its protocol a meter speaks; what came of the question that ended it.
+
+        A meter that is silent to all has failed to answer once, and nothing is remembered: it may just not be there.
+        `repeated` and `last` as in `ask`.
+        """
+        assert known.undecided is not None
+        result = Result()
+        probes = known.undecided.probes(known.meter.address)
+        for number, probe in enumerate(probes, start=1):
+            final = number == len(probes)
+            result = await self.ask(
+                known,
+                probe,
+                attempts=1,
+                repeated=repeated or number > 1,
+                last=last and final,
+                present=not final,
+            )
+            if probe.speaks is not None:
+                known.met(probe.speaks)
+                self._records.editions[known.meter.meter_id] = probe.speaks
+                self._records.hub.publish("meter", known.state())
+            if probe.speaks is not None or result.failure is Failure.LINK_DOWN:
+                break
+        return result
 
     async def _converse(self, request: Request, *, driver: Driver, attempts: int | None) -> Result:
         try:

@@ -212,6 +212,11 @@ class CollectionRepository:
         rows = [{"meter_id": meter_id, "quarantined_until": end} for meter_id, end in until.items()]
         self._upsert(MeterProgress, rows, keys=("meter_id",))
 
+    def save_editions(self, spoken: Mapping[int, str]) -> None:
+        """Note which edition of its protocol each meter was found to speak."""
+        rows = [{"meter_id": meter_id, "speaks": protocol} for meter_id, protocol in spoken.items()]
+        self._upsert(MeterProgress, rows, keys=("meter_id",))
+
     def save_refused(self, refused: Iterable[tuple[int, str, datetime]]) -> None:
         """Note which requests which meters have refused."""
         rows = [
@@ -281,4 +286,6 @@ def _memory(row: MeterProgress | None, refused: Mapping[str, datetime]) -> Memor
     if row is None:
         return Memory(refused=refused)
     deviation = None if row.clock_deviation_ms is None else row.clock_deviation_ms * _MILLISECOND
-    return Memory(row.backfilled_until, deviation, row.clock_read_at, row.quarantined_until, refused)
+    return Memory(
+        row.backfilled_until, deviation, row.clock_read_at, row.quarantined_until, refused, row.speaks
+    )

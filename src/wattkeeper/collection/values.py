@@ -56,6 +56,8 @@ class MeterState:
     clock_read_at: datetime | None
     unsupported: tuple[str, ...]
     """Quantities this meter has said it does not have."""
+    speaks: str | None = None
+    """The edition that it was found to speak, such as `dlt645-1997`, where its protocol leaves that open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

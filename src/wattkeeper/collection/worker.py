@@ -270,6 +270,8 @@ class LinkWorker:
         the read is tried again, a block item by item, so that nothing else is lost over it.
         """
         known = self.meters[read.meter_id]
+        if known.is_to_be_met(self.clock.now()) and not await self._meet(known, read):
+            return
         waiting = deque(self._plan_due(known, read))
         repeated = read.attempts > 0
         missed = 0
@@ -292,6 +294,17 @@ class LinkWorker:
                 waiting.extendleft(reversed(request.parts))
         if not missed or not self._try_again(known, read):
             self._learn_ignored(known, read)
+
+    async def _meet(self, known: KnownMeter, read: DueRead) -> bool:
+        """Find out which edition the meter speaks; False when it did not say and the read is tried again later."""
+        more = self._may_retry(known, read)
+        result = await self._reader.meet(known, repeated=read.attempts > 0, last=not more)
+        if result.failure is Failure.LINK_DOWN:
+            self._due.put_back(read, not_before=self._pause())
+        elif result.failure is not None:
+            self._try_again(known, read)
+        read.answered = read.answered or result.failure is None
+        return result.failure is None
 
     def _file(self, read: DueRead, request: Request, result: Result) -> bool:
         """Note what became of one request of a due read; True when it found no answer."""

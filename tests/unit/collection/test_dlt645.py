@@ -169,7 +169,7 @@ def test_only_no_such_data_is_remembered(bits, unsupported):
 
 def test_drivers_are_found_by_the_protocol_of_a_meter():
     assert {name: driver.protocol for name, driver in DRIVERS.items()} == {
-        name: name for name in ("dlt645-2007", "dlt645-1997", "modbus-rtu", "modbus-tcp")
+        name: name for name in ("dlt645-2007", "dlt645-1997", "dlt645", "modbus-rtu", "modbus-tcp")
     }
     assert [DRIVER.brings(key) for key in ("02010100", "0201FF00", "04000102")] == [
         ("voltage_l1",),

@@ -97,14 +97,26 @@ class CommandLane:
         return True
 
     async def _work(self, one: _InHand, meters: Mapping[int, KnownMeter]) -> None:
-        known = meters.get(one.command.meter_id)
-        commander = None if known is None else known.driver.commander
-        if known is None or commander is None:
-            self._in_doubt.pop(one.command.command_id, None)
-            return  # it left this link, or its protocol was changed: whoever has it now is handed the command
-        if one.command.state is CommandState.UNKNOWN:
+        command, known = one.command, meters.get(one.command.meter_id)
+        in_doubt = command.state is CommandState.UNKNOWN
+        if known is None:
+            self._in_doubt.pop(command.command_id, None)
+            return  # it left this link: whoever has it now is handed the command
+        if not in_doubt and command.expires_at <= self.desk.now():
+            return
+        if known.is_to_be_met(self.desk.now()):
+            met = await self.reader.meet(known)
+            if met.failure is not None:
+                await self._wait(one, _outcome_of(met), detail=met.why)
+                return
+        commander = known.driver.commander
+        if commander is None:
+            self._in_doubt.pop(command.command_id, None)
+            if not in_doubt:
+                await self._end(command, CommandState.FAILED, Outcome.NO_DRIVER, Result())
+        elif in_doubt:
             await self._resolve(one, known, commander)
-        elif one.command.expires_at > self.desk.now():
+        else:
             await self._give(one, known, commander)
 
     # -- giving -----------------------------------------------------------------------------------------------------

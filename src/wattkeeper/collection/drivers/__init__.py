@@ -11,6 +11,7 @@ from wattkeeper.collection.drivers.base import DriverFamily
 from wattkeeper.collection.drivers.dlt645 import Dlt645Driver
 from wattkeeper.collection.drivers.dlt645_1997 import Dlt645Driver1997
 from wattkeeper.collection.drivers.dlt645_commands import Dlt645Commander
+from wattkeeper.collection.drivers.dlt645_editions import Dlt645EitherEdition
 from wattkeeper.collection.drivers.dlt645_past import DailyFreezes, LoadRecords
 from wattkeeper.collection.drivers.modbus import MODBUS_RTU, MODBUS_TCP, ModbusDrivers
 from wattkeeper.collection.drivers.modbus_maps import known_maps
@@ -22,9 +23,12 @@ def drivers(modbus_maps: Path | None = None) -> Mapping[str, DriverFamily]:
     `modbus_maps` is a folder of the user's own register maps, beside those that are shipped. Raises BadMap.
     """
     maps = known_maps(modbus_maps)
+    of_2007 = Dlt645Driver(Dlt645Commander(), (LoadRecords(), DailyFreezes()))
+    of_1997 = Dlt645Driver1997()
     families: tuple[DriverFamily, ...] = (
-        Dlt645Driver(Dlt645Commander(), (LoadRecords(), DailyFreezes())),
-        Dlt645Driver1997(),
+        of_2007,
+        of_1997,
+        Dlt645EitherEdition(of_2007, of_1997),
         ModbusDrivers(MODBUS_RTU, maps),
         ModbusDrivers(MODBUS_TCP, maps),
     )

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 from zoneinfo import ZoneInfo
 
 from wattkeeper.collection.commands.kinds import CommandKind
@@ -125,6 +125,28 @@ class Driver(Protocol):
 
     def is_unsupported(self, error: Exception) -> bool:
         """Whether it says that it does not have what was asked, and will not have it tomorrow."""
+        ...
+
+
+class Probe(Request, Protocol):
+    """A question in the words of one edition of a protocol."""
+
+    @property
+    def speaks(self) -> str | None:
+        """The protocol that the meter turned out to speak; None as long as it has not answered."""
+        ...
+
+
+@runtime_checkable
+class Undecided(Driver, Protocol):
+    """Stands in for the driver of a meter until it is known which of several editions of its protocol it speaks."""
+
+    def probes(self, address: str) -> Sequence[Probe]:
+        """The questions that find it out, to be asked one after the other until one is answered."""
+        ...
+
+    def speaking(self, protocol: str | None) -> Driver | None:
+        """The driver of meters that speak this edition; None: there is none."""
         ...
 
 
