@@ -112,7 +112,7 @@ class StandInCollector:
             meter_id=number + 1, link_id=number // METERS_A_LINK + 1,
             presence=Presence.SILENT if silent else Presence.ANSWERING, since=NOW - timedelta(hours=5),
             failures_in_a_row=9 if silent else 0, last_success_at=seen, last_failure_at=NOW if silent else None,
-            last_failure="It did not answer in 3 attempts." if silent else None, next_attempt_at=None,
+            last_failure="It did not answer in 3 attempts." if silent else None, next_attempt_at=None, in_quarantine=False,
             clock_deviation=timedelta(seconds=-90 if number % 1500 == 11 else -2), clock_read_at=NOW, unsupported=(),
         )  # fmt: skip
 
