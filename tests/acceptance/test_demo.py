@@ -22,6 +22,8 @@ ROLES = {
     "customer": "/portal",
 }
 """Who signs in, and where they begin."""
+TOLD = [("trip", {"asked": 1}), ("keep_power_on", {"confirmed": 1})]
+"""What meters were told, newest first."""
 
 
 class Visitor:
@@ -97,7 +99,12 @@ def test_a_year_of_history_and_bills_comes_in_through_a_kill_and_nothing_is_doub
     def some_bills_are_there():
         return admin.ask("/bills", limit=20)["items"][19:]
 
+    def one_command_is_carried_out_and_one_waits():
+        told = admin.ask("/command-batches")["items"]
+        return [(batch["kind"], batch["counts"]) for batch in told] == TOLD
+
     wait_until(values_are_live, within=60)
+    wait_until(one_command_is_carried_out_and_one_waits, within=60)
     wait_until(some_bills_are_there, within=300)
     first.process.send_signal(signal.SIGKILL)
     first.process.wait(10)
@@ -108,6 +115,7 @@ def test_a_year_of_history_and_bills_comes_in_through_a_kill_and_nothing_is_doub
     again.wait_for("Ctrl-C stops", 10)
     assert password_in(again.said()) == password
     clerk = visit(url, "clerk", password)
+    assert [(batch["kind"], batch["counts"]) for batch in clerk.ask("/command-batches")["items"]] == TOLD
 
     def newest_bills():
         """Of 27 accounts, but for that of the silent meter, and perhaps that of the noisy one."""

@@ -97,6 +97,19 @@ def test_a_trip_waits_for_a_second_person_and_who_asked_cannot_agree(wang, li):
     assert (taken["counts"], taken["ended"], taken["decision"]) == ({"withdrawn": 3}, 3, "approved")
 
 
+def test_the_audit_says_who_asked_and_who_agreed_in_words(app, own_town, wang, li):
+    batch = asked(wang, ONE, reason="For the record")
+    li.post(f"/api/v1/command-batches/{batch['id']}/reject", json={"note": "Paid meanwhile"})
+    chief = signed_in(app, add_user(own_town, "auditor", Role.ADMINISTRATOR), language="zh-CN")
+    rows = [re.sub(r"<[^>]+>", " ", row) for row in chief.get("/audit").text.split("<tr")]
+    mine = [" ".join(unescape(row).split()) for row in rows if "For the record" in row]
+    assert [re.search(r"(?<!\w)(wang|li) .*?(\w+了命令)", row).groups() for row in mine] == [
+        ("li", "驳回了命令"),
+        ("wang", "申请了命令"),
+    ]
+    assert all("跳闸" in row and "trip" not in row for row in mine)
+
+
 def test_a_second_person_refuses_and_nothing_can_be_sent_any_more(wang, li):
     batch = asked(wang, ONE)
     path = f"/api/v1/command-batches/{batch['id']}"

@@ -11,6 +11,7 @@ from wattkeeper.security.acting import ActorKind
 from wattkeeper.security.rights import Right, Role
 from wattkeeper.security.values import AuditRow
 from wattkeeper.web.language import Language
+from wattkeeper.web.queries import command_words
 from wattkeeper.web.queries.act_words import ACTIONS, FIELDS, PAGES, REASONS, SUBJECTS
 from wattkeeper.web.queries.people import customer_names, place_names
 from wattkeeper.web.queries.roles import right_groups, role_text
@@ -94,11 +95,22 @@ def _line(row: AuditRow, names: Names, say: Language) -> ActLine:
     return ActLine(
         id=row.id, at=row.at, actor=row.actor_name, actor_note=say.text(note) if note else None,
         actor_page=f"/users/{row.actor_user_id}" if row.actor_user_id else None, address=row.address,
-        what=say.text(known) if known else row.action, action=row.action, subject=row.subject_name or key,
+        what=say.text(known) if known else row.action, action=row.action, subject=_subject(row, say) or key,
         subject_kind=say.text(SUBJECTS[kind]) if kind in SUBJECTS else kind,
         subject_page=page % quote(key) if page and key else None, changes=changes(row, names, say),
         position=row.position, hash=row.hash,
     )  # fmt: skip
+
+
+def _subject(row: AuditRow, say: Language) -> str:
+    """What the thing is called; a command by what it tells meters."""
+    name = row.subject_name or ""
+    told = (
+        _CODES["kind"].get(name)
+        if row.subject_kind in {"command", "command_batch", "standing_order"}
+        else None
+    )
+    return say.text(told) if told else name
 
 
 def changes(row: AuditRow, names: Names, say: Language) -> tuple[ChangedField, ...]:
@@ -137,8 +149,8 @@ def _text(key: str, value: Any, names: Names, say: Language) -> str:  # noqa: PL
         return say.listed(right.text for group in right_groups(say, rights) for right in group.rights)
     if key == "role" and value in set(Role):
         return role_text(Role(value), say)
-    if key == "reason" and value in REASONS:
-        return say.text(REASONS[value])
+    if isinstance(value, str) and value in _CODES.get(key, {}):
+        return say.text(_CODES[key][value])
     if isinstance(value, str):
         return _moment(value, say) or value
     if isinstance(value, list) and all(isinstance(item, str | int) for item in value):
@@ -146,6 +158,13 @@ def _text(key: str, value: Any, names: Names, say: Language) -> str:  # noqa: PL
     return json.dumps(value, ensure_ascii=False)
 
 
+_CODES: Final[Mapping[str, Mapping[str, str]]] = {
+    "kind": {code.value: text for code, text in command_words.KINDS.items()},
+    "state": {code.value: text for code, (_, text) in command_words.STATES.items()},
+    "outcome": {code.value: text for code, text in command_words.OUTCOMES.items()},
+    "reason": REASONS,
+}
+"""Codes that stand for words, by the part of a change they are in."""
 _PLACES: Final = {
     "sites": "site",
     "areas": "area",
