@@ -58,8 +58,8 @@ def collection_page(request: Request, *, period: Period = "today", link: Code = 
     services, say = services_of(request), language_of(request)
     wanted = _period(services, say, period)
     chosen = _link(services, link) if link else None
-    lines = collection.of_links(services, wanted)
-    total = collection.added(lines)
+    lines, protocols = collection.of_links_and_protocols(services, wanted, say)
+    total = collection.added([line.rate for line in lines])
     return render(
         request,
         "collection.html",
@@ -72,7 +72,7 @@ def collection_page(request: Request, *, period: Period = "today", link: Code = 
         named=sorted((line.name, line.code) for line in lines),
         total=QualityLine("", "", total),
         reasons=collection.reasons(total, say),
-        protocols=collection.of_protocols(services, wanted),
+        protocols=protocols,
         hours=drawn(services, say, wanted, chosen),
         failures=[(failure, say.text(name)) for failure, (name, _) in REASONS.items()],
         collecting=services.collector is not None,
@@ -89,7 +89,7 @@ def drawn(services: Services, say: Language, period: TimeRange, link: Link | Non
 def links_export(request: Request, *, period: Period = "today", link: Code = "") -> Export[QualityLine]:
     """Every link, the worst first."""
     services, say = services_of(request), language_of(request)
-    lines = collection.of_links(services, _period(services, say, period))
+    lines, _ = collection.of_links_and_protocols(services, _period(services, say, period), say)
     return Export(LINKS, [line for line in lines if link in {"", line.code}], say)
 
 
@@ -97,7 +97,8 @@ def links_export(request: Request, *, period: Period = "today", link: Code = "")
 def protocols_export(request: Request, *, period: Period = "today") -> Export[QualityLine]:
     """Every protocol."""
     services, say = services_of(request), language_of(request)
-    return Export(PROTOCOLS, collection.of_protocols(services, _period(services, say, period)), say)
+    _, protocols = collection.of_links_and_protocols(services, _period(services, say, period), say)
+    return Export(PROTOCOLS, protocols, say)
 
 
 @exported(router, "/collection/hours")

@@ -1,6 +1,7 @@
 """How well meters are read: success, latency, retries and reasons of failure, as pages and files tell it."""
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -57,27 +58,30 @@ class Reason:
     share: float
 
 
-def of_links(services: Services, period: TimeRange) -> list[QualityLine]:
-    """Every link that was read, the worst first."""
+def of_links_and_protocols(
+    services: Services, period: TimeRange, say: Language
+) -> tuple[list[QualityLine], list[QualityLine]]:
+    """Every link that was read, the worst first, and every protocol that meters were asked in, the most used first.
+
+    Both from one sum over the period: that is what costs.
+    """
     with services.database.read() as session:
-        rates = success(session, period, by=(By.LINK,), scope=services.scope)
+        rates = success(session, period, by=(By.LINK, By.PROTOCOL), scope=services.scope)
         names = {link.id: (link.name, link.code) for link in services.registry(session).links()}
-    lines = [QualityLine(*names[rate.link_id], rate) for rate in rates if rate.link_id in names]
-    return sorted(
-        lines, key=lambda line: (line.rate.rate is None, line.rate.rate, -line.rate.reads, line.code)
-    )
-
-
-def of_protocols(services: Services, period: TimeRange, *, link_id: int | None = None) -> list[QualityLine]:
-    """Every protocol that meters were asked in, the most used first."""
-    with services.database.read() as session:
-        rates = success(session, period, by=(By.PROTOCOL,), link_id=link_id, scope=services.scope)
-    lines = [
-        QualityLine(PROTOCOLS.get(rate.protocol, rate.protocol), rate.protocol, rate)
-        for rate in rates
-        if rate.protocol is not None
+    of_link: defaultdict[int | None, list[SuccessRate]] = defaultdict(list)
+    of_protocol: defaultdict[str | None, list[SuccessRate]] = defaultdict(list)
+    for rate in rates:
+        of_link[rate.link_id].append(rate)
+        of_protocol[rate.protocol].append(rate)
+    links = [QualityLine(*names[link], added(some)) for link, some in of_link.items() if link in names]
+    protocols = [
+        QualityLine(say.text(PROTOCOLS.get(protocol, protocol)), protocol, added(some))
+        for protocol, some in of_protocol.items()
+        if protocol is not None
     ]
-    return sorted(lines, key=lambda line: (-line.rate.reads, line.code))
+    links.sort(key=lambda line: (line.rate.rate is None, line.rate.rate, -line.rate.reads, line.code))
+    protocols.sort(key=lambda line: (-line.rate.reads, line.code))
+    return links, protocols
 
 
 def of_hours(
@@ -89,9 +93,8 @@ def of_hours(
     return [QualityLine(say.moment(rate.hour), _iso(rate.hour), rate) for rate in rates]
 
 
-def added(lines: Iterable[QualityLine]) -> SuccessRate:
+def added(rates: Sequence[SuccessRate]) -> SuccessRate:
     """What several come to."""
-    rates = [line.rate for line in lines]
     return SuccessRate(
         link_id=None,
         meter_id=None,
