@@ -136,6 +136,12 @@ def test_a_heat_map_is_of_what_one_may_see_and_not_too_long(page, story):
     assert page.get("/api/v1/points/4711/heat-map").status_code == 404
 
 
+def test_another_span_of_the_curve_brings_its_own_days(page):
+    part = fragment(page, "/meters/24?span=month&at=2026-10-05", "curve")
+    assert '<details class="fold" open>' in part
+    assert 'hx-get="/meters/24/days?span=month&amp;at=2026-10-05"' in part
+
+
 def test_the_days_of_a_span_are_a_table_and_a_file(page):
     part = fragment(page, "/meters/24/days?from=2026-10-05&to=2026-10-07", "days")
     assert part.count("<tr><td") == 3
@@ -271,6 +277,16 @@ def test_the_form_of_a_meter_keeps_what_was_typed_and_says_what_is_wrong(page, s
         kept.headers["location"] + "/edit", data=typed | {"address": "000000000813", "max_current_a": "80"}
     )
     assert "000000000813" in moved.text
+
+
+def test_a_meter_whose_edition_nobody_knows_is_entered_as_either(page):
+    wanted = {"address": "000000000645", "link": "south", "protocol": "dlt645"}
+    made = page.post("/api/v1/meters", json=wanted)
+    assert made.status_code == 201
+    meter = made.json()["id"]
+    form = page.get(f"/meters/{meter}/edit").text
+    assert '<option value="dlt645" selected>DL/T 645（自动识别）</option>' in form
+    assert "DL/T 645（自动识别）" in page.get(f"/meters/{meter}").text
 
 
 def test_a_link_is_entered_changed_and_taken_out_of_use(page):

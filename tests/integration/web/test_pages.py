@@ -1,7 +1,9 @@
 """Every page, in both languages, on a town with a past and on the day of installation."""
 
 import re
+from dataclasses import replace
 from html import unescape
+from zoneinfo import ZoneInfo
 
 import pytest
 from tests.integration.web.conftest import Town, add_user, signed_in
@@ -9,12 +11,13 @@ from tests.integration.web.conftest import Town, add_user, signed_in
 from wattkeeper.security.rights import Role
 from wattkeeper.web.application import create_application
 from wattkeeper.web.language import language
+from wattkeeper.web.queries.overview import Task, figures, overview
 
 PAGES = {
     "/": ("滨江", "今日电量", "Energy today"),
     "/meters": ("000000000100", "最近读数", "Last reading"),
     "/meters/1": ("230.4", "立即抄读", "Read now"),
-    "/meters/24?span=week&compare=1": ("华东精密机械厂", "上期", "before:"),
+    "/meters/24?span=week&compare=1": ("华东精密机械厂", "每日电量", "Energy by day"),
     "/links": ("tcp://10.0.0.11:8001", "实时报文", "Frames as they pass"),
     "/links/works": ("tcp://10.0.0.13:8001 refused the connection.", "中断", "down"),
     "/bills": ("33010000000-20261001", "账期", "Period"),
@@ -99,6 +102,30 @@ def test_the_overview_tells_what_needs_a_person(unwatched):
     assert "99.7%" in text
     assert "电表没有应答。请检查电表电源" in text
     assert "refused the connection" not in text
+
+
+def test_an_operator_reads_nothing_of_bills_on_the_overview(browser, english, town):
+    assert "Bills open" in english.get("/").text
+    operator = signed_in(browser.app, add_user(town, "engineer", Role.OPERATOR))
+    told = operator.get("/").text
+    assert "What needs me now" in told
+    assert "Bills open" not in told
+
+
+def test_accounts_without_a_bill_are_a_task_of_who_may_see_accounts(town):
+    say = language("en").at(ZoneInfo("Asia/Shanghai"))
+    known = replace(figures(town.services(), say.zone), unbilled=2)
+    clerk, operator = (overview(town.services(), say, known, accounts=may) for may in (True, False))
+    assert [task for task in clerk.tasks if task not in operator.tasks] == [
+        Task(
+            "warn",
+            "Accounts without a bill for October 2026: 2",
+            "Their readings are incomplete, or nobody has issued the bill yet.",
+            "/accounts?unbilled=2026-10",
+            None,
+        )
+    ]
+    assert (clerk.alarms, clerk.others) == (operator.alarms, operator.others + 1)
 
 
 def test_the_overview_refreshes_its_living_part_alone(client):

@@ -53,7 +53,10 @@ def meter_page(
     found, installations = meters.identity(services, meter_id)
     zone = meter_zone(request, found)
     say = language_of(request, zone.key)
-    context: dict[str, Any] = {"zone": zone.key, "meter": found, "carpet_words": carpet_words(say)}
+    open_days = wanted.span in {"month", "year"} or (wanted.first is not None and wanted.last is not None)
+    context: dict[str, Any] = {
+        "zone": zone.key, "meter": found, "carpet_words": carpet_words(say), "open_days": open_days,
+    }  # fmt: skip
     if wants_fragment(request, "facts"):
         return render(request, "meter.html", block="facts", **context, **_now(services, found, zone, say))
     if found.point_id is not None and wants_fragment(request, "heat"):
@@ -69,7 +72,6 @@ def meter_page(
         "meter.html",
         **context,
         curve=None,
-        open_days=wanted.span in {"month", "year"} or (wanted.first is not None and wanted.last is not None),
         heat=heat_card(services, zone, say, heat),
         installations=installations,
         **_now(services, found, zone, say, latest=latest),

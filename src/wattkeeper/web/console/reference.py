@@ -29,7 +29,7 @@ SUMMARIES: Final = (
     N_("List alarms"), N_("One alarm"), N_("Acknowledge an alarm"), N_("List notices with their proof"), N_("Who is told"),
     N_("Tell somebody from now on"), N_("Tell somebody no more"), N_("Send somebody a test"),
     N_("List bills"), N_("One bill"), N_("A bill as PDF"), N_("Issue a bill"), N_("Bill all accounts for a month"),
-    N_("How far a bill run is"), N_("Tariffs"), N_("Give a tariff to accounts without one"), N_("List accounts"),
+    N_("List bill runs"), N_("How far a bill run is"), N_("Tariffs"), N_("Give a tariff to accounts without one"), N_("List accounts"),
     N_("Record a payment"), N_("Payments of an account"), N_("The template to fill in"), N_("What a file would do"),
     N_("Import a file, all of it or nothing"), N_("Find things by number or name"), N_("Your accounts"), N_("Your usage"), N_("Your bills"),
     N_("One of your bills"), N_("One of your bills as PDF"), N_("Your payments"), N_("Your meters"),

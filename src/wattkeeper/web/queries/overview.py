@@ -65,6 +65,8 @@ class Figures:
     owed: tuple[Money, ...]
     unbilled: int
     unbilled_month: datetime
+    asked: int
+    """Meters that are read: one taken off its point keeps its record and is asked no more."""
     answering: int
     silent: int
     unasked: int
@@ -92,7 +94,6 @@ class Overview:
     collecting: bool
     meters: int
     asked: int
-    """Meters that are read: one taken off its point keeps its record and is asked no more."""
     answering: int
     silent_count: int
     unasked: int
@@ -204,6 +205,7 @@ def figures(services: Services, zone: ZoneInfo) -> Figures:
         owed=opened.total,
         unbilled=unbilled_accounts(services, last_month),
         unbilled_month=last_month.start,
+        asked=len(states),
         answering=presences[Presence.ANSWERING],
         silent=presences[Presence.SILENT],
         unasked=presences[Presence.UNKNOWN],
@@ -250,7 +252,7 @@ def overview(
     return Overview(
         collecting=services.collector is not None,
         meters=meters,
-        asked=known.answering + known.silent + known.unasked,
+        asked=known.asked,
         answering=known.answering,
         silent_count=known.silent,
         unasked=known.unasked,
