@@ -101,7 +101,10 @@ _ERRORS: Final[Mapping[str, tuple[str, str | None]]] = {
         N_("Have a colleague look at it who may see all of its meters; who asked can take it back."),
     ),
     "UnknownCommand": (N_("There is no such command."), N_("Look at the list of commands.")),
-    "TooLate": (N_("It is too late for that: it was decided, sent or ended before."), N_("Its page says what became of it.")),
+    "TooLate": (
+        N_("It is too late for that: it was decided, sent or ended before."),
+        N_("Its page says what became of it."),
+    ),
     "StandingOrderRefuses": (
         N_("The standing order does not cover this."),
         N_("Ask without it: a second person then decides."),

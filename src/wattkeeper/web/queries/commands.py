@@ -40,7 +40,9 @@ COMMANDS: Final = (
     Command("/recordings", N_("Recordings"), Right.LINKS_VIEW, "record replay trace 录制 录包 回放"),
     Command("/frames", N_("Frames"), Right.METERS_VIEW, "DL/T 645 protocol 报文 解析"),
     Command("/commands", N_("Commands"), Right.COMMANDS_VIEW, "trip close relay 跳闸 合闸 保电 控制 命令"),
-    Command("/commands/new", N_("New command"), Right.COMMANDS_ASK, "trip close relay 跳闸 合闸 保电 校时 下发"),
+    Command(
+        "/commands/new", N_("New command"), Right.COMMANDS_ASK, "trip close relay 跳闸 合闸 保电 校时 下发"
+    ),
     Command("/commands/standing", N_("Standing orders"), Right.COMMANDS_STANDING, "常设指令 授权 欠费 催费"),
     Command("/customers", N_("Customers"), Right.CUSTOMERS_VIEW, "客户"),
     Command("/accounts", N_("Accounts"), Right.CUSTOMERS_VIEW, "contracts 户号"),
