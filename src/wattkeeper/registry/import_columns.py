@@ -160,7 +160,7 @@ COLUMNS = (
     Column("link_code", "通道编码", "Link code", text, "BUS-1", "电表所在的通道", "The link the meter answers on", required=True),
     Column("link_url", "通道地址", "Link URL", text, "tcp://192.168.1.50:8899", "新通道必填", "Needed for a new link"),
     Column("address", "表地址", "Meter address", address, "000000000161", "铭牌上的12位数字，设为文本格式；Modbus 表填从站地址 1 至 247", "The 12 digits of the label, as text; of a Modbus meter its unit, 1 to 247", required=True),
-    Column("protocol", "通信规约", "Protocol", text, "dlt645-2007", "默认 dlt645-2007；Modbus 表填 modbus-rtu 或 modbus-tcp", "dlt645-2007 when empty; modbus-rtu or modbus-tcp"),
+    Column("protocol", "通信规约", "Protocol", text, "dlt645-2007", "默认 dlt645-2007；旧表 dlt645-1997，不知版本填 dlt645（自动识别）；Modbus 表填 modbus-rtu 或 modbus-tcp", "dlt645-2007 when empty; dlt645-1997, dlt645 when unknown (the meter is asked); modbus-rtu, modbus-tcp"),
     Column("model", "型号", "Model", text, "DDZY-1", "电表型号；Modbus 表填寄存器表名", "The meter's model; of a Modbus meter its register map"),
     Column("register_digits", "整数位数", "Register digits", whole(1, 12), "6", "默认 6", "6 when empty"),
     Column("register_decimals", "小数位数", "Register decimals", whole(0, 4), "2", "默认 2", "2 when empty"),

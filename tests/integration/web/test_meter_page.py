@@ -285,8 +285,8 @@ def test_a_meter_whose_edition_nobody_knows_is_entered_as_either(page):
     assert made.status_code == 201
     meter = made.json()["id"]
     form = page.get(f"/meters/{meter}/edit").text
-    assert '<option value="dlt645" selected>DL/T 645（自动识别）</option>' in form
-    assert "DL/T 645（自动识别）" in page.get(f"/meters/{meter}").text
+    assert '<option value="dlt645" selected>DL/T 645, found out</option>' in form
+    assert "DL/T 645, found out" in page.get(f"/meters/{meter}").text
 
 
 def test_a_link_is_entered_changed_and_taken_out_of_use(page):

@@ -37,6 +37,7 @@ def test_the_address_of_a_dlt645_meter_has_twelve_digits(address, hint):
 
 def test_an_address_is_trimmed_and_other_protocols_have_their_own():
     assert checked_address("dlt645-1997", " 000000000161 ") == "000000000161"
+    assert checked_address("dlt645", "000000000161") == "000000000161"
     assert checked_address("modbus-rtu", "17") == "17"
     assert checked_address("modbus-tcp", "000000000255") == "255"
 

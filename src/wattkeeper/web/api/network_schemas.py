@@ -9,6 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from wattkeeper.registry.models import AreaKind, Shows
 from wattkeeper.web.api.schemas import DecimalText, InstantText, Shape
 
+MeterProtocol = Annotated[
+    Literal["dlt645-2007", "dlt645-1997", "dlt645", "modbus-rtu", "modbus-tcp"],
+    Field(description="`dlt645`: the meter is asked which of the two editions it speaks."),
+]
+
 
 class HeatMapAnswer(Shape):
     """A point's load: one row per civil day, 96 cells in each; null where nothing is known."""
@@ -150,7 +155,7 @@ class MeterWanted(Wanted):
 
     address: str = Field(min_length=1, max_length=64, examples=["000000000161"])
     link: str = Field(min_length=1, max_length=64, examples=["north"])
-    protocol: Literal["dlt645-2007", "dlt645-1997", "modbus-rtu", "modbus-tcp"] = "dlt645-2007"
+    protocol: MeterProtocol = "dlt645-2007"
     model: str = Field(default="", max_length=100)
     register_digits: int = Field(default=6, ge=1, le=12)
     register_decimals: int = Field(default=2, ge=0, le=4)
@@ -164,7 +169,7 @@ class MeterChange(Wanted):
 
     address: str = Field(default="", max_length=64)
     link: str = Field(default="", max_length=64)
-    protocol: Literal["dlt645-2007", "dlt645-1997", "modbus-rtu", "modbus-tcp"] = "dlt645-2007"
+    protocol: MeterProtocol = "dlt645-2007"
     model: str = Field(default="", max_length=100)
     register_digits: int = Field(default=6, ge=1, le=12)
     register_decimals: int = Field(default=2, ge=0, le=4)

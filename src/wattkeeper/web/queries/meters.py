@@ -15,7 +15,7 @@ from wattkeeper.registry.repository import Registry
 from wattkeeper.registry.values import InstalledMeter, MeterPage, MeterRow
 from wattkeeper.web.language import Language
 from wattkeeper.web.queries import within
-from wattkeeper.web.queries.states import Level, meter_shown
+from wattkeeper.web.queries.states import N_, Level, meter_shown
 from wattkeeper.web.queries.values import ENERGY, POWER, latest_by_meter
 from wattkeeper.web.services import Services
 
@@ -267,6 +267,7 @@ def _removed(session: Session, own: Sequence[InstalledMeter], now: datetime) -> 
 
 
 PROTOCOLS: Final = {
+    "dlt645": N_("DL/T 645, found out"),
     "dlt645-2007": "DL/T 645-2007",
     "dlt645-1997": "DL/T 645-1997",
     "modbus-rtu": "Modbus RTU",
