@@ -104,12 +104,15 @@ def test_the_overview_tells_what_needs_a_person(unwatched):
     assert "refused the connection" not in text
 
 
-def test_an_operator_reads_nothing_of_bills_on_the_overview(browser, english, town):
+def test_an_operator_is_led_to_no_bill_and_no_account(browser, english, town):
     assert "Bills open" in english.get("/").text
     operator = signed_in(browser.app, add_user(town, "engineer", Role.OPERATOR))
     told = operator.get("/").text
     assert "What needs me now" in told
     assert "Bills open" not in told
+    told = operator.get("/meters/1").text
+    assert "33010000000" in told
+    assert "/accounts/" not in told
 
 
 def test_accounts_without_a_bill_are_a_task_of_who_may_see_accounts(town):
