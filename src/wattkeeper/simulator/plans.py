@@ -61,6 +61,7 @@ class MeterPlan:
         silent_since: from when on it answers no more.
         faults: as ``Faults``.
         edition: of DL/T 645, 2007 or 1997.
+        esam: whether it has a security chip: it refuses plain commands.
         seed: of its load; by default from its address.
         exchange: another meter that takes its place, as ``ExchangePlan``.
 
@@ -83,6 +84,7 @@ class MeterPlan:
     silent_since: datetime | None = None
     faults: Mapping[str, Any] = field(default_factory=dict)
     edition: int = 2007
+    esam: bool = False
     seed: int | None = None
     exchange: ExchangePlan | None = None
 

@@ -189,6 +189,7 @@ class Neighbourhood:
             supply_voltage=plan.supply_voltage,
             seed=plan.chance,
             edition=plan.edition,
+            esam=plan.esam,
         )
 
     def _register_before(self, rolls_over: datetime, spec: MeterSpec, load: Load) -> int:

@@ -15,6 +15,7 @@ from wattkeeper.collection.drivers import check_command
 from wattkeeper.collection.drivers.base import MeterSecret
 from wattkeeper.collection.engine import Collector
 from wattkeeper.collection.values import CollectorOptions
+from wattkeeper.registry.repository import Registry
 from wattkeeper.security.acting import Actor, ActorKind, acting
 from wattkeeper.simulator.device import VirtualMeter
 from wattkeeper.simulator.faults import Faults
@@ -182,6 +183,43 @@ async def test_a_refusal_is_told_in_the_meters_words(house, street, until, peopl
     command = people.command(batch)
     assert command.outcome is Outcome.REFUSED
     assert "wrong password or not authorised" in command.detail
+
+
+async def test_a_meter_with_a_security_chip_wants_authentication_whatever_the_password(
+    house, street, until, people
+):
+    guarded = {"address": FIRST, "point": FIRST, "esam": True}
+    async with street_with(house, street, guarded, SECOND) as world:
+        batch = people.tell(CommandKind.TRIP, FIRST, SECOND)
+        await until(lambda: people.became(batch)[0] is CommandState.FAILED)
+        await until(lambda: people.became(batch, SECOND)[0] is CommandState.CONFIRMED)
+        assert not world.meters[FIRST].is_tripped
+    command = people.command(batch)
+    assert command.outcome is Outcome.WANTS_AUTHENTICATION
+    assert command.detail == f"Meter {FIRST} wants authentication, which needs a security module."
+    asked = [
+        trace["request"][12] for trace in house.store.traces.values() if trace["meter_id"] == command.meter_id
+    ]
+    assert asked.count(0x1C) == asked.count(0x03) == 1  # sent once, and asked for its chip once
+
+
+async def test_a_meter_of_either_edition_is_met_first_and_one_of_1997_is_told_nothing(
+    house, street, until, people
+):
+    house.plan(code="never", quantities=("active_energy_import",), every_seconds=86400, meter_ids=[])
+    meters = [{"address": FIRST, "point": FIRST, "edition": 1997}, {"address": SECOND, "point": SECOND}]
+    async with street(house.clock, {"code": "A", "meters": meters}) as world:
+        house.register({"A": (world.url("A") + "?timeout=0.3", [FIRST, SECOND])})
+        with house.database.write() as session:
+            for meter_id in house.meters.values():
+                Registry(session).get_meter(meter_id).protocol = "dlt645"
+        async with running(house):
+            batch = people.tell(CommandKind.TRIP, FIRST, SECOND)
+            await until(lambda: people.became(batch)[0] is CommandState.FAILED)
+            await until(lambda: people.became(batch, SECOND)[0] is CommandState.CONFIRMED)
+    assert people.became(batch) == (CommandState.FAILED, Outcome.NO_DRIVER)
+    assert CommandState.SENDING not in people.steps(batch)
+    assert people.became(batch, SECOND) == (CommandState.CONFIRMED, Outcome.READ_BACK)
 
 
 async def test_without_a_password_nothing_leaves(house, street, until, people):

@@ -175,11 +175,25 @@ class CommandLane:
                 command, CommandState.SENDING, detail=sent.why or None, exchange_id=sent.exchange_id
             )
             if sent.failure in {Failure.REFUSED, Failure.UNSUPPORTED}:
-                await self._end(command, CommandState.FAILED, Outcome.REFUSED, sent, detail=sent.why)
+                await self._end_refused(command, known, commander, sent)
                 return
             if sent.failure is not None:
                 break
         await self._read_back(one, known, commander, sent)
+
+    async def _end_refused(
+        self, command: CommandToSend, known: KnownMeter, commander: Commander, sent: Result
+    ) -> None:
+        """The meter said no: because of what was asked, or because it takes no command that is not authenticated."""
+        assert sent.error is not None
+        assert self.desk.secret is not None
+        outcome, detail = Outcome.REFUSED, sent.why
+        question = commander.after_refusal(known.meter.address, sent.error, secret=self.desk.secret)
+        if question is not None:
+            await self.reader.ask(known, question, present=True, announce=False)
+            if question.wants is not None:
+                outcome, detail = Outcome.WANTS_AUTHENTICATION, question.wants
+        await self._end(command, CommandState.FAILED, outcome, sent, detail=detail)
 
     async def _read_back(self, one: _InHand, known: KnownMeter, commander: Commander, sent: Result) -> None:
         """Ask whether it is so now; a relay takes a moment to move."""

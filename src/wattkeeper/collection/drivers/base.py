@@ -190,6 +190,15 @@ class Telling(Request, Protocol):
         ...
 
 
+class SecurityQuestion(Request, Protocol):
+    """A request whose answer tells whether a meter takes commands only after authentication."""
+
+    @property
+    def wants(self) -> str | None:
+        """What it wants, as a sentence for a person; None when it does not, or has not answered."""
+        ...
+
+
 class Commander(Protocol):
     """What the driver of a protocol whose meters take commands has besides."""
 
@@ -219,6 +228,12 @@ class Commander(Protocol):
 
     def control(self, address: str, *, zone: ZoneInfo) -> Telling:
         """The request for the state of the relay and standing instructions."""
+        ...
+
+    def after_refusal(
+        self, address: str, error: Exception, *, secret: MeterSecret
+    ) -> SecurityQuestion | None:
+        """What to ask a meter that refused a command, to learn whether it wants authentication; None: it said why."""
         ...
 
     def broadcast_time(self, now: datetime, *, zone: ZoneInfo) -> Any:

@@ -14,6 +14,7 @@ from wattkeeper.protocols.dlt645.errors import BodyError, Dlt645Error, MeterRefu
 from wattkeeper.protocols.dlt645.master import ReadExchange
 from wattkeeper.protocols.dlt645.master_1997 import ReadExchange1997
 from wattkeeper.protocols.dlt645.planning import plan_reads
+from wattkeeper.protocols.dlt645.security import AuthenticationFailed
 
 PROTOCOL = "dlt645-2007"
 CLOCK_DATE = "04000101"
@@ -284,7 +285,7 @@ class Dlt645Driver:
 
     def is_refusal(self, error: Exception) -> bool:
         """Whether the meter answered with an error reply."""
-        return isinstance(error, MeterRefused)
+        return isinstance(error, (MeterRefused, AuthenticationFailed))
 
     def is_unsupported(self, error: Exception) -> bool:
         """Whether the error reply says "no such data"."""

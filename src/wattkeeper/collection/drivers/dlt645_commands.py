@@ -16,9 +16,11 @@ from wattkeeper.collection.commands.values import ControlState
 from wattkeeper.collection.drivers.base import Measured, MeterSecret, Request, Telling
 from wattkeeper.collection.drivers.dlt645 import CLOCK_DATE, CLOCK_TIME, ClockRequest, clock_exchange
 from wattkeeper.protocols.dlt645.commands import CommandExchange, RelayExchange, WriteExchange
-from wattkeeper.protocols.dlt645.errors import BodyError, RequestError
+from wattkeeper.protocols.dlt645.errors import BodyError, MeterRefused, RequestError
 from wattkeeper.protocols.dlt645.master import BroadcastTime, ReadExchange
 from wattkeeper.protocols.dlt645.requests import Access
+from wattkeeper.protocols.dlt645.security import STATUS as SECURITY_STATUS
+from wattkeeper.protocols.dlt645.security import AuthenticationNeeded, SecurityStatusExchange
 from wattkeeper.protocols.dlt645.status import CONTROL_WORD, ControlWord
 from wattkeeper.protocols.dlt645.values import encode_value
 
@@ -33,6 +35,8 @@ _ACTIONS: Final = {
     CommandKind.KEEP_POWER_ON: "keep_power",
     CommandKind.KEEP_POWER_OFF: "keep_power_off",
 }
+_NOT_AUTHORISED: Final = 0x04
+"""ERR b2: wrong password, or not authorised (§7)."""
 _PARAMETERS: Final = "04"
 """DI3 of parameters (table A.5)."""
 _NOT_BY_HAND: Final = {
@@ -140,6 +144,27 @@ class CommandRequest:
         return []
 
 
+class SecurityChipQuestion:
+    """The state of the security chip, which a meter that has one tells anybody (State Grid supplement, 03H)."""
+
+    key = SECURITY_STATUS
+    quantities: tuple[str, ...] = ()
+    parts: Sequence[Request] = ()
+
+    def __init__(self, address: str, *, operator: str) -> None:
+        self.exchange = SecurityStatusExchange(address, operator=operator)
+        self._address = address
+
+    def measured(self, at: datetime) -> list[Measured]:  # noqa: ARG002 - a chip's state is no quantity
+        """None of the catalogue's."""
+        return []
+
+    @property
+    def wants(self) -> str | None:
+        """That it wants authentication, when it has a chip."""
+        return None if self.exchange.state is None else str(AuthenticationNeeded(self._address))
+
+
 class Dlt645Commander:
     """How DL/T 645-2007 meters take commands."""
 
@@ -192,6 +217,14 @@ class Dlt645Commander:
     def control(self, address: str, *, zone: ZoneInfo) -> Telling:  # noqa: ARG002 - the word has no time in it
         """The request for status word 3."""
         return ControlTelling(address)
+
+    def after_refusal(
+        self, address: str, error: Exception, *, secret: MeterSecret
+    ) -> SecurityChipQuestion | None:
+        """Ask for the chip after ERR 04H: a wrong password and a plain command to a chip are refused alike."""
+        if isinstance(error, MeterRefused) and error.bits & _NOT_AUTHORISED:
+            return SecurityChipQuestion(address, operator=secret.operator)
+        return None
 
     def broadcast_time(self, now: datetime, *, zone: ZoneInfo) -> BroadcastTime:
         """08H to everybody (§7.2.1)."""
