@@ -9,17 +9,16 @@ north,tcp://127.0.0.1:9,000000000102,P-2,2026-10-01,A-2,Wang
 """
 
 
-def test_a_trip_is_asked_seen_to_wait_and_taken_back(wattkeeper, start, tmp_path):
+def test_a_command_is_asked_seen_and_taken_back(wattkeeper, start, tmp_path):
     (tmp_path / "meters.csv").write_text(METERS, encoding="utf-8")
     imported = wattkeeper("import", "meters.csv")
     assert imported.returncode == 0, imported.stdout
-    start("serve", "--port", 0).url()
-    asked = wattkeeper("command", "ask", "trip", "101", "000000000102", "--reason", "Debt")
+    start("serve", "--port", 0, WATTKEEPER_METER_PASSWORD="02123456").url()
+    asked = wattkeeper("command", "ask", "alarm_on", "101", "000000000102", "--reason", "Debt")
     assert asked.returncode == 0, asked.stderr
-    assert "1: trip, 2 asked." in asked.stdout
-    assert "somebody else approves it on the console, /commands/1." in asked.stdout
-    (listed,) = wattkeeper("command", "list", "--waiting", "--json").stdout.splitlines()
-    assert (json.loads(listed)["counts"], json.loads(listed)["reason"]) == ({"asked": 2}, "Debt")
+    assert "1: alarm_on, 2 " in asked.stdout
+    (listed,) = wattkeeper("command", "list", "--json").stdout.splitlines()
+    assert (sum(json.loads(listed)["counts"].values()), json.loads(listed)["reason"]) == (2, "Debt")
     taken = wattkeeper("command", "withdraw", 1, "--note", "They paid.")
     assert "2 withdrawn" in taken.stdout
     shown = json.loads(wattkeeper("command", "show", 1, "--json").stdout)
@@ -29,8 +28,9 @@ def test_a_trip_is_asked_seen_to_wait_and_taken_back(wattkeeper, start, tmp_path
     }
     assert shown["decision_note"] == "They paid."
     for arguments, said in (
+        (("ask", "trip", "101", "--reason", "Debt"), "This takes two persons"),
         (("ask", "trip", "999", "--reason", "Debt"), "do not name one meter each: 000000000999"),
-        (("ask", "trip", "101", "--reason", " "), "A command needs a reason."),
+        (("ask", "alarm_on", "101", "--reason", " "), "A command needs a reason."),
         (("withdraw", 1), "waits any more"),
         (("show", 9), "There is no command batch 9"),
     ):

@@ -86,7 +86,7 @@ def ask(
     data_dir: DataDir = None,
     json: JsonFlag = False,
 ) -> None:
-    """Ask for a command; a trip then waits for a second person, on the console."""
+    """Ask for a command; a trip takes two persons who are signed in, and is asked on the console."""
     wanted: dict[str, Any] = {"kind": kind, "addresses": addresses, "reason": reason}
     if identifier is not None or value is not None:
         wanted["argument"] = {"identifier": identifier or "", "value": value or ""}

@@ -284,3 +284,11 @@ async def test_what_runs_out_of_time_unsent_is_expired_and_says_so(commands, hou
     [gone] = commands.commands(batch_id=queued.id)
     assert (gone.state, gone.outcome, gone.sent_at) == (CommandState.EXPIRED, Outcome.TOO_LATE, None)
     assert states(commands, later) == {THIRD: CommandState.APPROVED}
+
+
+def test_what_takes_two_is_not_asked_where_nobody_is_signed_in(commands, house):
+    """The owner of the folder may be the same person as any of the users."""
+    root = Actor(ActorKind.LOCAL, "root")
+    with pytest.raises(SecondPersonNeeded, match="nobody is signed in"):
+        ask(commands, house, CommandKind.TRIP, by=root)
+    assert ask(commands, house, CommandKind.ALARM_ON, by=root).total == 1

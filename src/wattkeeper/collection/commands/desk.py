@@ -1,6 +1,7 @@
 """Where a link's lane writes down what it does: each step is committed before the next thing happens on the wire."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -142,7 +143,17 @@ class CommandDesk:
     def expire(self) -> None:
         """In a thread: end what has run out of time unsent."""
         now = self.now()
-        for row in self._write(lambda session: CommandLedger(session).expire(now)):
+
+        def end(session: Session) -> list[Row[Any]]:
+            expired = CommandLedger(session).expire(now)
+            for batch_id, count in Counter(row.batch_id for row in expired).items():
+                subject = ("command_batch", batch_id)
+                record(
+                    session, "command.expire", now=now, subject=subject, after={"meters": count}, actor=SYSTEM
+                )
+            return expired
+
+        for row in self._write(end):
             self._announce(row.id, row.meter_id, CommandState.EXPIRED)
 
     def _write(self, work: Callable[[Session], T]) -> T:

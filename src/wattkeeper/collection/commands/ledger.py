@@ -312,22 +312,26 @@ class CommandLedger:
             raise UnknownCommand(f"There is no standing order {order_id}.", hint="Look at the list of them.")
         return found
 
-    def used(self, order_id: int, day: TimeRange) -> int:
-        """Commands asked under a standing order in a day."""
+    def used(self, day: TimeRange, *, order_id: int | None = None) -> dict[int, int]:
+        """Commands asked in a day under each standing order, or under one."""
         counted = (
-            select(func.count())
+            select(CommandBatch.standing_order_id, func.count())
             .select_from(Command)
-            .join(CommandBatch)
+            .join(CommandBatch, CommandBatch.id == Command.batch_id)
             .where(
-                CommandBatch.standing_order_id == order_id,
+                CommandBatch.standing_order_id.is_not(None),
                 CommandBatch.asked_at >= day.start,
                 CommandBatch.asked_at < day.closed_end,
             )
+            .group_by(CommandBatch.standing_order_id)
         )
-        return self.session.scalar(counted) or 0
+        if order_id is not None:
+            counted = counted.where(CommandBatch.standing_order_id == order_id)
+        return {order: count for order, count in self.session.execute(counted) if order is not None}
 
     def standing_orders(self, day: TimeRange) -> list[StandingOrderView]:
         """Every standing order, newest first."""
+        used = self.used(day)
         rows = self.session.scalars(select(StandingOrder).order_by(StandingOrder.id.desc()))
         return [
             StandingOrderView(
@@ -336,7 +340,7 @@ class CommandLedger:
                 site_id=row.site_id,
                 area_id=row.area_id,
                 daily_cap=row.daily_cap,
-                used_today=self.used(row.id, day),
+                used_today=used.get(row.id, 0),
                 reason=row.reason,
                 asked_by=row.asked_by,
                 asked_at=row.asked_at,

@@ -95,6 +95,7 @@ class CommandService:
 
         Raises:
             BadCommand: no meters, no reason, unknown meters, a protocol or a parameter that takes no such command.
+            SecondPersonNeeded: what takes two, asked at the command line, where nobody is signed in.
             NotOptedIn: a direct close where only leave to close is given.
             KeepsPower: a trip of a meter that is known to keep power.
             StandingOrderRefuses: the order does not cover this.
@@ -103,6 +104,11 @@ class CommandService:
         expires_at = self._checked_expiry(wanted, now)
         reason = _checked_reason(wanted.reason)
         person = current_person()
+        if person.user_id is None and _first_state(wanted) is CommandState.ASKED:
+            raise SecondPersonNeeded(
+                "This takes two persons, and nobody is signed in here to be told apart from the second.",
+                hint="Ask on the console, or with the token of a user.",
+            )
         with self._database.write() as session:
             ledger = CommandLedger(session, scope)
             meters = self._meters(session, wanted, scope)

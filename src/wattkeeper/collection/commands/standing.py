@@ -131,7 +131,7 @@ class StandingOrders:
             )
         if order.approved_at is None:
             raise StandingOrderRefuses(f"Standing order {order_id} waits for a second person to agree.")
-        used = ledger.used(order_id, _today(session, now))
+        used = ledger.used(_today(session, now), order_id=order_id).get(order_id, 0)
         if used + len(meter_ids) > order.daily_cap:
             raise StandingOrderRefuses(
                 f"Standing order {order_id} allows {order.daily_cap} commands a day; {used} were asked today.",

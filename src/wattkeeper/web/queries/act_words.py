@@ -17,6 +17,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "bill_run.start": N_("started a bill run"),
     "command.approve": N_("agreed to a command"),
     "command.ask": N_("asked for a command"),
+    "command.expire": N_("let a command that was not sent in time run out"),
     "command.confirmed": N_("saw a command confirmed by the meter"),
     "command.failed": N_("saw a command fail"),
     "command.reject": N_("refused a command"),
