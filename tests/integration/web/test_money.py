@@ -151,6 +151,15 @@ def test_a_tariff_is_shown_before_it_is_assigned(clerk, ledger):
     ] == "cn-zhejiang-residential"
 
 
+def test_the_first_tariff_is_offered_from_the_opening_and_a_change_from_next_month(clerk, ledger):
+    customer = clerk.post(f"{API}/customers", json={"code": "C-9200", "name": "9200"}).json()["id"]
+    opening = {"code": "9200", "name": "9200", "opened_at": "2024-05-10T00:00:00+08:00"}
+    account = clerk.post(f"{API}/customers/{customer}/accounts", json=opening).json()["id"]
+    assert '<option value="2024-05" selected>' in clerk.get(f"/accounts/{account}/tariff").text
+    billed = ledger.accounts["000000000107"]
+    assert '<option value="2026-12" selected>' in clerk.get(f"/accounts/{billed}/tariff").text
+
+
 def test_a_bill_is_cancelled_for_a_reason_and_after_asking_twice(clerk, analyst, ledger):
     account = ledger.accounts["000000000108"]
     bill = clerk.get(f"{API}/bills", params={"account": account}).json()["items"][0]

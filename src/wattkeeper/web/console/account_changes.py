@@ -231,17 +231,21 @@ def _tariff_page(
     services, say = services_of(request), language_of(request)
     now = services.clock()
     months = [*money.finished_months(now, say.zone), *money.coming_months(now, say.zone)]
-    coming = f"{months[-11].start.astimezone(say.zone):%Y-%m}"
+    account = accounts.account_view(services, account_id)
+    assigned = accounts.account_tariffs(services, account_id, say)
+    # A change begins with the next month; the first tariff with the account, so that no month is without one.
+    start = months[-11].start if assigned else account.opened_at
+    month = month or f"{start.astimezone(say.zone):%Y-%m}"
     return render(
         request,
         "account_tariff.html",
         http_status=status,
-        account=accounts.account_view(services, account_id),
+        account=account,
         tariffs=services.billing.tariffs(),
-        assigned=accounts.account_tariffs(services, account_id, say),
-        months=money.month_choices(months, say),
+        assigned=assigned,
+        months=money.month_choices(months, say, month),
         tariff=tariff,
-        month=month or coming,
+        month=month,
         ahead=ahead,
         notice=notice,
     )
