@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from wattkeeper.collection.drivers.base import Request
+from wattkeeper.collection.drivers.base import Driver, Request
 from wattkeeper.collection.drivers.dlt645 import Dlt645Driver
+from wattkeeper.collection.drivers.dlt645_1997 import Dlt645Driver1997
 from wattkeeper.collection.errors import BadAddress, ReadFailed
 from wattkeeper.collection.heard import HeardFrame
 from wattkeeper.collection.listening import heard_again, monitor, summary_of
@@ -17,8 +18,9 @@ from wattkeeper.collection.words import WORDS, quantities_of
 from wattkeeper.links.bus import Bus
 from wattkeeper.links.errors import NoReply
 from wattkeeper.links.url import LinkUrl
+from wattkeeper.protocols.dlt645.detection import EditionProbe
 from wattkeeper.protocols.dlt645.errors import Dlt645Error, RequestError
-from wattkeeper.protocols.dlt645.frames import WILDCARD, check_address
+from wattkeeper.protocols.dlt645.frames import BROADCAST, WILDCARD, check_address
 from wattkeeper.protocols.dlt645.master import ReadAddressExchange, ReadExchange
 from wattkeeper.readings.quantities import quantity
 
@@ -37,6 +39,7 @@ __all__ = [
 ]
 
 _DRIVER = Dlt645Driver()
+_DRIVER_1997 = Dlt645Driver1997()
 _ENERGY = "00010000"
 
 
@@ -77,17 +80,32 @@ async def read_meter(
     bus = Bus("field", LinkUrl.parse(url))
     try:
         asked = checked or await _only_address(bus)
-        return await _read(bus, asked, wanted, zone=ZoneInfo(zone))
+        return await _read_either(bus, asked, wanted, zone=ZoneInfo(zone))
     finally:
         await bus.close()
 
 
-async def _read(bus: Bus, address: str, wanted: Sequence[str], *, zone: ZoneInfo) -> list[FieldValue]:
+async def _read_either(bus: Bus, address: str, wanted: Sequence[str], *, zone: ZoneInfo) -> list[FieldValue]:
+    """Read in the words of 2007, which nearly all meters speak, and in those of 1997 where only they are answered."""
+    try:
+        return await _read(bus, address, wanted, driver=_DRIVER, zone=zone)
+    except NoReply as silence:
+        probe = EditionProbe(address, 1997)
+        try:
+            await bus.run(probe, attempts=1)
+        except (NoReply, Dlt645Error):
+            raise silence from None
+    return await _read(bus, probe.address, wanted, driver=_DRIVER_1997, zone=zone)
+
+
+async def _read(
+    bus: Bus, address: str, wanted: Sequence[str], *, driver: Driver, zone: ZoneInfo
+) -> list[FieldValue]:
     values: dict[str, FieldValue] = {}
     failures: list[str] = []
     answered = False
     silence: NoReply | None = None
-    waiting: deque[Request] = deque(_DRIVER.plan(address, wanted, zone=zone))
+    waiting: deque[Request] = deque(driver.plan(address, wanted, zone=zone))
     while waiting:
         request = waiting.popleft()
         try:
@@ -97,7 +115,7 @@ async def _read(bus: Bus, address: str, wanted: Sequence[str], *, zone: ZoneInfo
         except Dlt645Error as error:
             answered = True
             failures.append(str(error))
-            if _DRIVER.is_unsupported(error):
+            if driver.is_unsupported(error):
                 waiting.extendleft(reversed(request.parts))  # a meter without the block may have its items
         except NoReply as error:
             if not answered and (silence is not None or not request.parts):
@@ -146,8 +164,15 @@ async def _only_address(bus: Bus) -> str:
                 f"Several meters seem to answer at once on {bus.url.place}, or the line is disturbed.",
                 hint="Name the meter with --meter; `wattkeeper scan` finds the addresses on a shared line.",
             ) from silence
-        reading = await bus.run(ReadExchange(WILDCARD, _ENERGY), attempts=2)
-        return reading.address
+        try:
+            return (await bus.run(ReadExchange(WILDCARD, _ENERGY), attempts=2)).address
+        except NoReply as again:
+            # 1997 has no AA..AA: its single meter answers 99..99, from its own address.
+            probe = EditionProbe(BROADCAST, 1997)
+            try:
+                return (await bus.run(probe, attempts=1)).address
+            except (NoReply, Dlt645Error):
+                raise again from None
     assert asking.address is not None
     return asking.address
 

@@ -14,6 +14,7 @@ from wattkeeper.links.errors import NoReply
 from wattkeeper.links.timing import BYTE_GAP_MAX, FRAME_MAX, REPLY_DELAY_MAX, Timing
 from wattkeeper.links.traffic import Traffic
 from wattkeeper.links.url import LinkUrl
+from wattkeeper.protocols.dlt645.detection import EditionProbe
 from wattkeeper.protocols.dlt645.errors import Dlt645Error
 from wattkeeper.protocols.dlt645.frames import BROADCAST, WILDCARD, BrokenFrame, Frame, FrameReader
 from wattkeeper.protocols.dlt645.master import ReadAddressExchange, ReadExchange
@@ -24,8 +25,6 @@ Progress = Callable[[str], None]
 """Gets a line of text for each thing that is tried."""
 
 _ENERGY = "00010000"
-_ENERGY_1997 = b"\x10\x90"  # 9010, low byte first
-_READ_1997 = 0x01
 _DIGITS = 12
 _SHORT_REPLY = 32  # bytes of the longest reply to what a scan asks
 _TOO_MANY = 10  # pairs in a row below a pair that are crowds: no line has so many meters
@@ -119,7 +118,7 @@ class _Search:
         questions: tuple[Callable[[], _Question], ...] = (
             ReadAddressExchange,
             lambda: ReadExchange(WILDCARD, _ENERGY),
-            lambda: Read1997(BROADCAST),
+            lambda: EditionProbe(BROADCAST, 1997),
         )
         for question in questions:
             answers = await self._ask(question())
@@ -184,32 +183,7 @@ class _Search:
             self._events += self._heard.feed(traffic.data)
 
 
-class Read1997:
-    """A read of the total energy as meters of 1997 know it (01H, 9010), for "any address".
-
-    Only for finding such meters: the exchanges of `protocols.dlt645` are those of 2007.
-    """
-
-    subject = "any meter of 1997 reading 9010"
-
-    def __init__(self, address: str) -> None:
-        self.request: bytes | None = Frame(address, _READ_1997, _ENERGY_1997).encode()
-        self._reader = FrameReader()
-
-    def feed(self, chunk: bytes, /) -> bool:
-        """True once any meter has answered."""
-        for event in self._reader.feed(chunk):
-            if isinstance(event, Frame) and event.from_meter and event.function == _READ_1997:
-                self.request = None
-                return True
-        return False
-
-    def restart(self) -> None:
-        """Forget half a reply."""
-        self._reader.flush()
-
-
-_Question = ReadAddressExchange | ReadExchange | Read1997
+_Question = ReadAddressExchange | ReadExchange | EditionProbe
 
 
 def _say_nothing(_text: str) -> None:

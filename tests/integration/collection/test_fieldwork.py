@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 
@@ -109,6 +110,17 @@ async def test_a_meter_of_1997_is_found_and_told_apart(server):
     assert (found.address, found.protocol) == ("000000000777", "dlt645-1997")
 
 
+@pytest.mark.parametrize("address", ["000000000777", None])
+async def test_a_meter_of_1997_is_read_in_its_own_words(street, address):
+    old = {"code": "A", "meters": [{"address": "000000000777", "point": "P", "edition": 1997}]}
+    async with street(FixedClock(NOON), old) as world:
+        url = f"{world.url('A')}?timeout=0.1"
+        [value] = await fieldwork.read_meter(url, address=address, words=["active_energy_import"])
+        shown = world.meters["000000000777"].read_1997("9010")
+    assert (value.address, value.unit) == ("000000000777", "kWh")
+    assert value.value == Decimal(int(shown[::-1].hex())) / 100
+
+
 async def test_words_become_values_with_units(street):
     async with street(FixedClock(NOON), link("000000000161")) as world:
         values = await fieldwork.read_meter(
@@ -179,7 +191,9 @@ async def test_a_question_without_an_answer_takes_nothing_from_the_others(street
     async with street(FixedClock(NOON), link("000000000161")) as world:
         answers = world.servers["A"].bus.answers
         deaf = {bytes.fromhex("00ff0100"), bytes.fromhex("02008002")}  # the block of energies, the frequency
-        world.servers["A"].bus.answers = lambda frame: [] if frame.body[:4] in deaf else answers(frame)
+        world.servers["A"].bus.answers = lambda frame, **line: (
+            [] if frame.body[:4] in deaf else answers(frame, **line)
+        )
         values = await fieldwork.read_meter(
             f"{world.url('A')}?timeout=0.1", address="000000000161", words=["energy", "frequency", "voltage"]
         )
