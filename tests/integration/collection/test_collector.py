@@ -146,6 +146,7 @@ async def test_when_the_link_is_down_its_meters_are_not_blamed(house, street, un
 
 
 async def test_a_meter_that_answers_for_another_is_recorded_and_not_believed(house, street, until):
+    house.plan(code="never", quantities=ENERGY, every_seconds=86400, meter_ids=[])
     async with street(house.clock, link("A", meter(FIRST, stranger=1.0), SECOND)) as world:
         house.register({"A": (f"{world.url('A')}?timeout=0.1", [FIRST, SECOND])})
         async with house.collecting() as collector:
@@ -311,6 +312,7 @@ async def test_one_item_without_an_answer_costs_the_others_nothing_and_is_soon_l
 
 
 async def test_a_meter_known_to_be_silent_is_asked_once_by_a_person(house, street, until):
+    house.plan(code="never", quantities=ENERGY, every_seconds=86400, meter_ids=[])
     async with street(house.clock, link("A", meter(FIRST, dead=True))) as world:
         house.register({"A": (f"{world.url('A')}?timeout=0.05", [FIRST])})
         async with house.collecting(silent_after=1) as collector:

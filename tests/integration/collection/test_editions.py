@@ -83,7 +83,7 @@ async def test_each_meter_is_asked_once_which_edition_it_speaks_and_never_again_
         # The old meter is silent to the question of 2007 (11H) and answers that of 1997 (01H); then both are read.
         assert functions_asked(house, OLD) == ["11", "01", "01", "01"]
         assert functions_asked(house, NEW) == ["11", "11", "11"]
-        assert kept(house) == {OLD: "dlt645-1997", NEW: "dlt645-2007"}
+        await until(lambda: kept(house) == {OLD: "dlt645-1997", NEW: "dlt645-2007"})
         house.store.traces.clear()
         house.clock.advance(timedelta(minutes=15))
         async with house.collecting(clock_hours=10**4) as collector:
@@ -133,7 +133,7 @@ async def test_a_meter_that_is_silent_in_what_it_spoke_is_asked_anew_after_a_day
             house.clock.advance(timedelta(days=1, hours=1))
             await until(lambda: collector.meter_state(house.meters[NEW]).speaks == "dlt645-2007")
             await until(lambda: collector.is_idle)
-    assert kept(house) == {NEW: "dlt645-2007"}
+    await until(lambda: kept(house) == {NEW: "dlt645-2007"})
     assert len(house.values(NEW)) == 1
 
 
