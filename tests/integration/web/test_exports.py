@@ -163,7 +163,8 @@ def test_who_takes_a_file_is_on_record(client, town):
 
 def test_pages_offer_their_files_with_their_filter(client, town):
     assert 'href="/meters.xlsx?search=101&amp;sort=link"' in client.get("/meters?search=101&sort=link").text
-    meter = client.get(f"/meters/{town.meters['000000000100']}").text
+    curve = {"hx-request": "true", "hx-target": "section#curve"}
+    meter = client.get(f"/meters/{town.meters['000000000100']}", headers=curve).text
     assert (
         f"/points/{town.points['000000000100']}/load-curve.csv?start=2026-11-21T16:00:00Z&amp;end=" in meter
     )

@@ -35,6 +35,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "meter.read_now": N_("read a meter now"),
     "notice-recipient.add": N_("added somebody who is told of alarms"),
     "notice-recipient.remove": N_("removed somebody who is told of alarms"),
+    "link.set_clocks": N_("set the clocks of a line by broadcast"),
     "recording.delete": N_("deleted a recording of a link"),
     "recording.end": N_("ended a recording of a link"),
     "recording.start": N_("began to record a link"),

@@ -47,7 +47,7 @@ async def start(services: Services, code: str, *, by: str, seconds: int) -> Kept
     if services.collector is None:
         raise CollectionNotRunning("No frame passes: collection is not running in this process.")
     kept = await services.recordings.start(code, by=by, lasts=timedelta(seconds=seconds))
-    await run_in_threadpool(_note, services, "recording.start", kept, link.id)
+    await run_in_threadpool(_note, services, "start", kept, link.id)
     return kept
 
 
@@ -57,7 +57,7 @@ async def end(services: Services, name: str) -> KeptRecording:
     if not kept.running:
         return kept
     ended = await services.recordings.end(name)
-    await run_in_threadpool(_note, services, "recording.end", ended)
+    await run_in_threadpool(_note, services, "end", ended)
     return ended
 
 
@@ -65,7 +65,7 @@ async def delete(services: Services, name: str) -> None:
     """Delete a recording."""
     kept = await run_in_threadpool(found, services, name)
     await services.recordings.delete(name)
-    await run_in_threadpool(_note, services, "recording.delete", kept)
+    await run_in_threadpool(_note, services, "delete", kept)
 
 
 def _watchable(services: Services, code: str) -> Link:
@@ -77,11 +77,11 @@ def _watchable(services: Services, code: str) -> Link:
     return link
 
 
-def _note(services: Services, action: str, kept: KeptRecording, link_id: int | None = None) -> None:
+def _note(services: Services, what: str, kept: KeptRecording, link_id: int | None = None) -> None:
     with services.database.write() as session:
         if link_id is None:
             link = services.registry(session).link_by_code(kept.link)
             link_id = link.id if link else None
         record(
-            session, action, now=services.clock(), subject=("link", link_id or 0), name=kept.link, after={"recording": kept.name, "size": kept.size},
+            session, f"recording.{what}", now=services.clock(), subject=("link", link_id or 0), name=kept.link, after={"recording": kept.name, "size": kept.size},
         )  # fmt: skip
