@@ -5,6 +5,8 @@ SHELL := /bin/sh
 # uv: the machine's, or one installed into .tools/ here.
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 RUN = $(UV) run --frozen
+# Tests wait for servers, browsers and simulated lines: half as many again as there are cores keep these busy.
+WORKERS := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) * 3 / 2 )))
 
 .PHONY: help setup demo test test-all check format bench clean
 
@@ -24,10 +26,10 @@ demo: setup ## Start a simulated neighbourhood and Wattkeeper reading it; prints
 	@exec $(RUN) wattkeeper demo
 
 test: setup ## Run the tests (minutes)
-	$(RUN) pytest -n auto -m "not slow"
+	$(RUN) pytest -n $(WORKERS) --dist worksteal -m "not slow"
 
 test-all: setup ## Run all tests: kills, long fuzz, both sizes of the stores (under an hour)
-	$(RUN) pytest -n auto
+	$(RUN) pytest -n $(WORKERS) --dist worksteal
 
 check: setup ## Lint, types, layers
 	$(RUN) ruff check

@@ -20,9 +20,25 @@ class Notes:
     def __init__(self, database: Database, records: Records) -> None:
         self._database = database
         self._records = records
+        self._turn = asyncio.Lock()
+        self._writing: set[asyncio.Future[None]] = set()
 
     async def save(self) -> None:
-        """Write down everything learned since the last time."""
+        """Write down everything learned since the last time.
+
+        A caller who is cancelled leaves the writing to its end: its thread cannot be stopped, and the next one, which
+        may be the last before the database is closed, waits for it.
+        """
+        writing = asyncio.ensure_future(self._save())
+        self._writing.add(writing)
+        writing.add_done_callback(self._writing.discard)
+        await asyncio.shield(writing)
+
+    async def _save(self) -> None:
+        async with self._turn:
+            await self._write_what_was_learned()
+
+    async def _write_what_was_learned(self) -> None:
         records = self._records
         counts = records.statistics.take()
         clocks, records.clocks = records.clocks, {}
