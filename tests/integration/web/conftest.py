@@ -138,7 +138,14 @@ class StandInCollector:
 
     def link_states(self) -> list[LinkStatus]:
         since = self._town.now - timedelta(hours=30)
-        common = {"meters": 12, "waiting_live": 0, "waiting_due": 2, "waiting_commands": 0, "backfilling": 1, "since": since}
+        common = {
+            "meters": 12,
+            "waiting_live": 0,
+            "waiting_due": 2,
+            "waiting_commands": 0,
+            "backfilling": 1,
+            "since": since,
+        }
         return [
             LinkStatus(link_id=self._town.links["north"], code="north", url="tcp://10.0.0.11:8001", connected=True, error=None, **common),
             LinkStatus(link_id=self._town.links["south"], code="south", url="serial:///dev/ttyUSB0?baud=2400&parity=even&stop=1&data=8", connected=True, error=None, **common),

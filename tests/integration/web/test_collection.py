@@ -108,7 +108,11 @@ def test_the_page_of_a_link_has_its_hours_of_today(counted, english):
 def test_a_longer_period_counts_what_was_before(counted, english):
     assert "/links/works" not in english.get("/collection").text
     page = english.get("/collection?period=last-7-days").text
-    assert re.findall(r'<td class="nowrap" data-label="Link"><a href="/links/(\w+)">', page) == ["works", "south", "north"]
+    assert re.findall(r'<td class="nowrap" data-label="Link"><a href="/links/(\w+)">', page) == [
+        "works",
+        "south",
+        "north",
+    ]
     assert 'viewBox="0 0 1680 100"' in page
 
 

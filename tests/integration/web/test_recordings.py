@@ -159,7 +159,14 @@ async def test_a_frame_in_pieces_is_one_line_of_the_monitor_with_its_checksum(to
     ]
     wrong_says = "not a whole frame: checksum 00 expected 8A (unasked)"
     assert told == [
-        ("north", "000000000161", "ok", None, None, "000000000161 current forward active energy total = 0.26 kWh"),
+        (
+            "north",
+            "000000000161",
+            "ok",
+            None,
+            None,
+            "000000000161 current forward active energy total = 0.26 kWh",
+        ),
         ("north", "", "wrong", 30.0, "unasked", wrong_says),
         ("south", "1", "ok", None, None, "unit 1 read holding registers address 97 (0061H), count 1"),
     ]

@@ -104,7 +104,13 @@ def test_excel_gives_back_the_zeros_it_took_from_an_address_and_reads_its_own_da
 def test_row_numbers_are_those_of_the_spreadsheet():
     table = read_table(excel([], ["link_code", "address", "point_code"], [], ["L", "", "P"]), "meters.xlsx")
     assert table.errors == (
-        CellError(4, "address", "", "This cell must be filled in.", "The 12 digits of the label, as text; of a Modbus meter its unit, 1 to 247"),
+        CellError(
+            4,
+            "address",
+            "",
+            "This cell must be filled in.",
+            "The 12 digits of the label, as text; of a Modbus meter its unit, 1 to 247",
+        ),
     )
 
 
