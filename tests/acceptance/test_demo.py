@@ -81,6 +81,7 @@ def last_month() -> str:
     return f"{this_month - timedelta(days=1):%Y-%m}"
 
 
+@pytest.mark.slow  # two minutes and all cores; `.ci/run` asks for it by name
 @pytest.mark.timeout(900)
 def test_a_year_of_history_and_bills_comes_in_through_a_kill_and_nothing_is_doubled(start, visit, tmp_path):
     first = start("demo", "--port", 0, "--data-dir", tmp_path / "demo")

@@ -94,7 +94,7 @@ def test_every_tariff_named_in_the_docs_is_shipped():
 
 def test_the_library_example_reads_a_meter_over_a_socket(capsys, tcp_meter):
     """The ten lines of the how-to, word for word but for the address of the gateway and the meter."""
-    [text] = blocks(ROOT / "docs" / "howto" / "read-a-dlt645-meter-in-python.md", "python")
+    text, _ = blocks(ROOT / "docs" / "howto" / "read-a-dlt645-meter-in-python.md", "python")
     host, port, address, value = tcp_meter
     text = text.replace('("192.168.1.50", 8001)', repr((host, port))).replace('"123456789012"', repr(address))
     exec(compile(text, "how-to", "exec"), {})

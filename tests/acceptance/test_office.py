@@ -77,7 +77,7 @@ def read_meters(folder: Path) -> None:
         parts.close()
 
 
-@pytest.fixture(params=["without a server", "with a server"])
+@pytest.fixture(params=[pytest.param("without a server", marks=pytest.mark.slow), "with a server"])
 def office(request, wattkeeper, start, tmp_path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs a command beside a running server, or alone; ``office.between`` runs something while no server does."""
 

@@ -22,7 +22,7 @@ from wattkeeper.registry.service import install_meter
 
 HOUR = datetime(2026, 3, 10, 4, 0, tzinfo=UTC)
 LATER = HOUR + timedelta(hours=1)
-DLT, MODBUS = "dlt645-2007", "modbus"
+DLT, MODBUS = "dlt645-2007", "modbus-rtu"
 COUNTED = {
     HourKey(HOUR, 1, 1, DLT): Counter(
         attempts=4, reads=3, first_time=2, succeeded=2, no_reply=1, answer_ms=200
@@ -50,12 +50,19 @@ def database(request, tmp_path):
         ]
         sites = [registry.add_site(code=code, name=code, zone="UTC") for code in ("near", "far")]
         for number, link, site, protocol in ((1, 0, 0, DLT), (2, 0, 1, MODBUS), (3, 1, 1, DLT)):
-            meter = registry.add_meter(address=f"{number:012d}", link_id=links[link].id, protocol=protocol)
+            meter = registry.add_meter(link_id=links[link].id, protocol=protocol, **named(protocol, number))
             point = registry.add_point(site_id=sites[site].id, code=f"P{number}", name="point")
             install_meter(session, meter_id=meter.id, point_id=point.id, at=HOUR - timedelta(days=1))
         CollectionRepository(session).add_counts(COUNTED)
     yield opened
     opened.dispose()
+
+
+def named(protocol: str, number: int) -> dict[str, str]:
+    """How meters of a protocol are addressed."""
+    if protocol == MODBUS:
+        return {"address": str(number), "model": "eastron-sdm630"}
+    return {"address": f"{number:012d}"}
 
 
 def told(database, *by: By, **filters) -> list[tuple]:
@@ -133,7 +140,7 @@ def test_the_sums_per_link_are_made_from_what_was_counted_before_them(empty_data
     with empty_database.write() as session:
         link = Registry(session).add_link(code="A", name="A", url="tcp://127.0.0.1:1").id
         for number, protocol in enumerate((MODBUS, DLT, MODBUS), start=1):
-            Registry(session).add_meter(address=f"{number:012d}", link_id=link, protocol=protocol)
+            Registry(session).add_meter(link_id=link, protocol=protocol, **named(protocol, number))
         for meter, reads, down in ((1, 5, 0), (2, 3, 0), (3, 1, 0), (NO_METER, 2, 2)):
             session.add(ReadStatistic(hour=HOUR, link_id=link, meter_id=meter, reads=reads, link_down=down))
     empty_database.migrate()

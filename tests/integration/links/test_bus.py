@@ -45,13 +45,13 @@ async def test_one_request_is_in_flight_whoever_asks(connect, question):
     assert most == 1
 
 
-async def test_a_reply_may_come_byte_by_byte_as_long_as_the_gaps_are_short(connect, question):
+async def test_a_reply_may_come_byte_by_byte_as_long_as_the_gaps_are_short(connect, question, haste):
     async def dribble(peer, request, writer):
         for octet in b"slow=" + b"7" * 12 + b".":
             await asyncio.sleep(0.03)  # 0.54 s in all: far more than the timeout, less than the gap each
             writer.write(bytes([octet]))
 
-    bus, peer = await connect(dribble)
+    bus, peer = await connect(dribble, timing=replace(haste, byte_gap=0.4, longest_reply=5.0))
     assert (await bus.run(question("slow"))).answers == ["7" * 12]
     assert len(peer.requests) == 1
 
