@@ -36,6 +36,10 @@ class BadValue(RegistryError):
         self.field = field
 
 
+class RecordedOtherwise(BadValue):
+    """What is said of a thing is not what is on record of it."""
+
+
 class PeriodTaken(RegistryError):
     """A point has another meter or account, or a meter hangs elsewhere, in the period that was asked for."""
 
@@ -47,6 +51,17 @@ class PeriodTaken(RegistryError):
         )
         self.since = since
         self.until = until
+
+
+class InstalledElsewhere(RegistryError):
+    """A meter hangs at a point at that time, or later; ``since`` and ``until`` are told as they come, in the site's time."""
+
+    def __init__(self, address: str, *, point: str, since: datetime, until: datetime | None) -> None:
+        to = "still" if until is None else f"until {until:%Y-%m-%d %H:%M}"
+        super().__init__(
+            f"Meter {address} is installed at metering point {point}, since {since:%Y-%m-%d %H:%M} and {to}.",
+            hint="Compare the address with the meter's label, or record an exchange at that metering point first.",
+        )
 
 
 class NothingInstalled(RegistryError):

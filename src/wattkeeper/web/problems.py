@@ -98,6 +98,7 @@ STATUS_BY_ERROR: Final[Mapping[str, int]] = {
     "BadTimeRange": 400,
     "AlreadyExists": 409,
     "PeriodTaken": 409,
+    "InstalledElsewhere": 409,
     "BillingRefused": 409,
     "BillNotCancellable": 409,
     "PaymentRefused": 409,

@@ -109,6 +109,14 @@ _ERRORS: Final[Mapping[str, tuple[str, str | None]]] = {
         N_("The standing order does not cover this."),
         N_("Ask without it: a second person then decides."),
     ),
+    "RecordedOtherwise": (
+        N_("This meter is on record already, and with another value here."),
+        N_("Enter what is on record, or correct the meter on its own page first."),
+    ),
+    "InstalledElsewhere": (
+        N_("This meter is installed at another metering point."),
+        N_("Compare the address with its label, or record an exchange there first."),
+    ),
     "PeriodTaken": (N_("Another one holds this place in that period."), None),
     "BadTimeRange": (N_("A period ends after it begins."), None),
     "BadRequest": (N_("The request cannot be understood."), None),
@@ -171,6 +179,20 @@ _FIELDS: Final[Mapping[str, tuple[str, str | None]]] = {
         N_("The order is site, feeder, area, box, and nothing hangs below itself."),
     ),
     "area_id": (N_("The area is of another site."), N_("Choose one of the point's own site.")),
+    "at": (
+        N_("The exchange cannot have been at that time."),
+        N_("Give a time that is past, and later than what is on record of this metering point."),
+    ),
+    "last_register": (
+        N_("The old meter cannot have shown this."),
+        N_("Write what its display showed, in kWh, or leave it empty if it could not be read."),
+    ),
+    "first_register": (
+        N_("The new meter cannot have shown this."),
+        N_("Write what its display showed, in kWh, or correct its number of digits."),
+    ),
+    "ct_ratio": (N_("This ratio is impossible."), N_("Give primary over secondary: 40 for 200/5 A.")),
+    "pt_ratio": (N_("This ratio is impossible."), N_("Give primary over secondary: 100 for 10 kV/100 V.")),
     "max_current_a": (N_("This current is impossible."), N_("Write a number above zero, like 60, or none.")),
 }
 _STATUSES: Final[Mapping[int, str]] = {
@@ -232,6 +254,8 @@ def _not_found(error: Any, say: Language) -> Said | None:
 
 
 def _bad_value(error: Any, say: Language) -> Said | None:
+    if type(error).__name__ in _ERRORS:  # the kind of trouble says more than the field
+        return None
     return _pair(_FIELDS.get(getattr(error, "field", "")), error, say)
 
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path, Request
 
 from wattkeeper.registry.editing import change_link, change_meter, create_link, create_meter
 from wattkeeper.registry.errors import NotFound
+from wattkeeper.registry.exchanging import record_exchange
 from wattkeeper.registry.models import Link
 from wattkeeper.registry.repository import Registry
 from wattkeeper.security.rights import Right
@@ -79,6 +80,30 @@ def patch_meter(request: Request, meter_id: Id, wanted: shapes.MeterChange) -> s
         registry = services.registry(session)
         fields = _fields(registry, wanted.model_dump(exclude_unset=True))
         change_meter(registry, meter_id, now=services.clock(), **fields)
+    return get_meter(request, meter_id)
+
+
+@router.post(
+    "/points/{point_id}/exchange",
+    tags=["meters"],
+    status_code=201,
+    responses=documented(400, 404, 409, 422),
+    summary="Record a meter exchange",
+)
+def post_exchange(request: Request, point_id: Id, wanted: shapes.MeterExchange) -> schemas.MeterDetail:
+    """Let another meter count at a metering point from a moment on, or the first one; answers with that meter.
+
+    The new meter is added if it is not on record. Intervals that rest on the exchange are derived again; bills that were
+    issued stay as they are.
+    """
+    services = services_of(request)
+    with services.database.write() as session:
+        registry = services.registry(session)
+        given = wanted.model_dump(exclude={"meter"})
+        meter = _fields(registry, wanted.meter.model_dump(exclude_unset=True))
+        meter.setdefault("protocol", wanted.meter.protocol)
+        installed = record_exchange(registry, point_id, meter=meter, now=services.clock(), **given)
+        meter_id = installed.meter_id
     return get_meter(request, meter_id)
 
 

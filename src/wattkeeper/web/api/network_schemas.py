@@ -1,10 +1,10 @@
 """What the API's answers about areas, heat maps and events look like, and what it takes to change master data."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from wattkeeper.registry.models import AreaKind, Shows
 from wattkeeper.web.api.schemas import DecimalText, InstantText, Shape
@@ -150,8 +150,8 @@ class LinkAnswer(Shape):
     enabled: bool
 
 
-class MeterWanted(Wanted):
-    """A new meter on a link; `link` is the link's code."""
+class MeterThere(Wanted):
+    """A meter on a link; `link` is the link's code."""
 
     address: str = Field(min_length=1, max_length=64, examples=["000000000161"])
     link: str = Field(min_length=1, max_length=64, examples=["north"])
@@ -161,7 +161,45 @@ class MeterWanted(Wanted):
     register_decimals: int = Field(default=2, ge=0, le=4)
     shows: Shows = Shows.SECONDARY
     max_current_a: Decimal | None = Field(default=None, gt=0, lt=100_000, decimal_places=3)
+
+
+class MeterWanted(MeterThere):
+    """A new meter on a link; `link` is the link's code."""
+
     enabled: bool = True
+
+
+class MeterExchange(Wanted):
+    """Another meter at a metering point, or its first one."""
+
+    at: AwareDatetime = Field(
+        ge=datetime(1970, 1, 1, tzinfo=UTC),
+        description="From here on the new meter counts; not in the future.",
+        examples=["2026-11-20T10:00:00+08:00"],
+    )
+    meter: MeterThere = Field(
+        description="The new meter. One that is on record and hangs nowhere is taken; what is given must agree."
+    )
+    last_register: Decimal | None = Field(
+        default=None,
+        ge=0,
+        lt=10**12,
+        decimal_places=4,
+        description="The old meter's display then [kWh]; null when it could not be read, or there was none.",
+    )
+    first_register: Decimal = Field(
+        ge=0, lt=10**12, decimal_places=4, description="The new meter's display then [kWh]."
+    )
+    ct_ratio: Decimal | None = Field(
+        default=None,
+        gt=0,
+        le=500_000,
+        decimal_places=4,
+        description="Primary over secondary, 40 for 200/5 A; null: as before, or 1.",
+    )
+    pt_ratio: Decimal | None = Field(
+        default=None, gt=0, le=500_000, decimal_places=4, description="As `ct_ratio`, of voltages."
+    )
 
 
 class MeterChange(Wanted):

@@ -23,7 +23,7 @@ SUMMARIES: Final = (
     N_("The figures of the overview"), N_("Links with state and success"), N_("List meters"), N_("One meter"),
     N_("Latest values of a meter"), N_("Readings of a meter"), N_("Read a meter now"),
     N_("The frames of a value, explained"), N_("Load curve of a metering point"), N_("Energy of all points together"),
-    N_("Heat map of a metering point"), N_("What happened to a meter"), N_("Add a meter"), N_("Change a meter"), N_("Add a link"),
+    N_("Heat map of a metering point"), N_("What happened to a meter"), N_("Add a meter"), N_("Change a meter"), N_("Record a meter exchange"), N_("Add a link"),
     N_("Change a link"), N_("The tree of areas"), N_("One area"), N_("Load curve of an area"), N_("Add an area"),
     N_("Rename or move an area"), N_("Move metering points to an area"),
     N_("List alarms"), N_("One alarm"), N_("Acknowledge an alarm"), N_("List notices with their proof"), N_("Who is told"),
