@@ -30,6 +30,8 @@ Id = Annotated[int, Path(ge=1, le=2**53)]
 Code = Annotated[str, Path(max_length=64)]
 Text = Annotated[str, Form(max_length=500)]
 Digits = Annotated[int, Form(ge=0, le=12)]
+_MOST_EXPONENT: Final = 20
+"""A number beyond is written out in full nowhere, not even to refuse it."""
 EXAMPLES: Final = {"tcp": TCP_EXAMPLE, "serial": SERIAL_EXAMPLE}
 NEW_LINK: Final = {"code": "", "name": "", "url": "", "enabled": True}
 NEW_METER: Final = {
@@ -268,9 +270,12 @@ def _moment(text: str, zone: ZoneInfo) -> datetime:
 def _number(field: str, text: str) -> Decimal:
     """A register or a ratio as it was typed."""
     try:
-        return Decimal(text.strip())
+        number = Decimal(text.strip())
+        if number.is_finite() and abs(number.adjusted()) <= _MOST_EXPONENT:
+            return number
     except InvalidOperation:
-        raise BadValue(field, f"{text!r} is not a number.", hint="Write it as 1234.56.") from None
+        pass
+    raise BadValue(field, f"{text!r} is not a number that a meter shows.", hint="Write it as 1234.56.")
 
 
 def _field_of(error: WattkeeperError) -> str | None:
