@@ -13,7 +13,9 @@ def test_ctrl_k_finds_a_meter_and_enter_opens_it(visit, administrator, town):
     field = page.get_by_role("combobox", name="Search everything")
     page.get_by_role("option", name="Tariffs").wait_for()  # pages, while nothing is typed
     field.type("00000000010")
-    page.locator('#hits [data-for="00000000010"]').wait_for(state="attached")  # not the answer to fewer letters
+    page.locator('#hits [data-for="00000000010"]').wait_for(
+        state="attached"
+    )  # not the answer to fewer letters
     chosen = page.locator('#hits a[aria-selected="true"]')
     assert chosen.locator("b").inner_text() == "000000000100"
     page.keyboard.press("ArrowDown")
