@@ -6,11 +6,11 @@ import fcntl
 import os
 import tty
 from collections.abc import Callable
-from typing import cast
 
 from wattkeeper.protocols.dlt645.frames import Frame, FrameReader
 from wattkeeper.simulator.bus import VirtualBus
 from wattkeeper.simulator.modbus import ModbusEar
+from wattkeeper.simulator.tcp import TcpConnection, TcpPort
 
 REPLY_DELAY = 0.020
 """A meter waits this long before it answers on a paced line, the least the standard allows. [s]"""
@@ -80,33 +80,22 @@ class Line:
         self._busy_until = begins + len(octets) * self._byte_time
 
 
-class _Connection(asyncio.Protocol):
+class _Connection(TcpConnection):
     def __init__(self, gateway: "TcpGateway") -> None:
+        super().__init__(gateway)
         self._gateway = gateway
         self._line: Line | None = None
-        self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclasses
-        self._line = Line(self._gateway.bus, self._write, baud=self._gateway.baud)
-        self._gateway.connections.add(self._transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        del exc
-        if self._transport is not None:
-            self._gateway.connections.discard(self._transport)
-            self._transport = None
+        super().connection_made(transport)
+        self._line = Line(self._gateway.bus, self.write, baud=self._gateway.baud)
 
     def data_received(self, data: bytes) -> None:
         if self._line is not None:
             self._line.received(data)
 
-    def _write(self, octets: bytes) -> None:
-        if self._transport is not None:  # a slow meter may answer after the master has gone
-            self._transport.write(octets)
 
-
-class TcpGateway:
+class TcpGateway(TcpPort):
     """A serial-to-Ethernet gateway with one bus behind one port.
 
     Args:
@@ -120,38 +109,17 @@ class TcpGateway:
     def __init__(
         self, bus: VirtualBus, *, host: str = "127.0.0.1", port: int = 0, baud: int | None = None
     ) -> None:
+        super().__init__(host=host, port=port)
         self.bus = bus
         self.baud = baud
-        self.connections: set[asyncio.Transport] = set()
-        self._host = host
-        self._port = port
-        self._server: asyncio.Server | None = None
 
     @property
     def url(self) -> str:
-        """Where it listens, once it does."""
-        baud = "" if self.baud is None else f"?baud={self.baud}"
-        return f"tcp://{self._host}:{self._port}{baud}"
+        """Where it listens, once it does, and how fast the line behind it is."""
+        return super().url + ("" if self.baud is None else f"?baud={self.baud}")
 
-    async def start(self) -> None:
-        """Listen."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self), self._host, self._port)
-        self._port = self._server.sockets[0].getsockname()[1]
-
-    async def stop(self) -> None:
-        """Stop listening and drop whoever is connected."""
-        if self._server is not None:
-            self._server.close()
-        self.drop()
-        if self._server is not None:
-            await self._server.wait_closed()
-            self._server = None
-
-    def drop(self) -> None:
-        """Break all connections, as a gateway that restarts."""
-        for transport in tuple(self.connections):
-            transport.abort()
+    def _connection(self) -> TcpConnection:
+        return _Connection(self)
 
 
 class PtySerial:
