@@ -47,10 +47,8 @@ class GapFinder:
         now = self._records.now()
         asked: dict[Grid, list[_Asked]] = {}
         for worker in workers:
-            for known in worker.profiled():
+            for known, past in worker.profiled():
                 if known.health.may_be_asked(now) and known.meter.meter_id not in worker.backfill:
-                    past = known.past(now, options=self._records.options)
-                    assert past is not None
                     grid = Grid(past.step(known.meter.slot), past.phase(known.meter.zone, now))
                     start = grid.after(self._start(known, now))
                     asked.setdefault(grid, []).append(_Asked(start, worker, known))

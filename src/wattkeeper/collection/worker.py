@@ -19,7 +19,7 @@ from wattkeeper.collection.clocks import ClockSetter
 from wattkeeper.collection.commands.desk import CommandDesk
 from wattkeeper.collection.commands.lane import CommandLane
 from wattkeeper.collection.counts import Failure
-from wattkeeper.collection.drivers.base import CLOCK, Request
+from wattkeeper.collection.drivers.base import CLOCK, Past, Request
 from wattkeeper.collection.fleet import LinkToCollect, Plan
 from wattkeeper.collection.live import LiveReads
 from wattkeeper.collection.meters import KnownMeter
@@ -122,8 +122,8 @@ class LinkWorker:
         heapq.heapify(self._timetable)
         self._wake.set()
 
-    def profiled(self) -> list[KnownMeter]:
-        """The meters whose past is wanted and that remember it."""
+    def profiled(self) -> list[tuple[KnownMeter, Past]]:
+        """The meters whose past is wanted and that remember it, each with its memory."""
         now = self.clock.now()
         plans = [
             plan
@@ -131,10 +131,10 @@ class LinkWorker:
             if plan.profile and (plan.rhythm.window is None or plan.rhythm.window.holds(now, self.zone))
         ]
         return [
-            known
+            (known, past)
             for meter_id, known in self.meters.items()
             if any(plan.covers(meter_id) for plan in plans)
-            and known.past(now, options=self.records.options) is not None
+            and (past := known.past(now, options=self.records.options)) is not None
         ]
 
     def wake(self) -> None:

@@ -5,11 +5,11 @@ calls ``commit``: a ``write()`` block is one transaction, committed at its end o
 """
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, MetaData, String, create_engine, event, make_url
 from sqlalchemy import Enum as EnumColumn
@@ -21,7 +21,10 @@ from sqlalchemy.pool import QueuePool
 from wattkeeper.kernel.columns import BigId, Instant
 from wattkeeper.kernel.errors import WattkeeperError
 
+T = TypeVar("T")
+
 _BUSY_SECONDS = 15
+_NAMED_AT_ONCE = 500
 _ROWS_ANALYSED = 1000
 """Rows of each index that tell enough of the rest; all of a large ledger would take a writer's time."""
 
@@ -137,6 +140,11 @@ class Database:
             if (explained := _explain(error, self.url)) is None:
                 raise
             raise explained from error
+
+
+def in_parts(items: Sequence[T], size: int = _NAMED_AT_ONCE) -> Iterator[Sequence[T]]:
+    """The items some at a time: SQLite takes so many values in one statement and no more."""
+    return (items[first : first + size] for first in range(0, len(items), size))
 
 
 def violates_uniqueness(error: DBAPIError) -> bool:

@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from wattkeeper.kernel.database import in_parts
 from wattkeeper.monitoring.decisions import Facts, Open
 from wattkeeper.monitoring.errors import BadCursor
 from wattkeeper.monitoring.limits import ONE, MeterFacts
@@ -105,8 +106,8 @@ class FindingRepository:
         """These findings, with the names of their subjects, by id."""
         views: list[FindingView] = []
         ordered = sorted(finding_ids)
-        for start in range(0, len(ordered), CHUNK):
-            wanted = _named().where(Finding.id.in_(ordered[start : start + CHUNK]))
+        for part in in_parts(ordered, CHUNK):
+            wanted = _named().where(Finding.id.in_(part))
             if scope is not None:
                 wanted = wanted.where(has_finding(scope))
             views += map(_view, self._session.execute(wanted.order_by(Finding.id)))

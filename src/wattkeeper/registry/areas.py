@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Select, func, or_, select
 
+from wattkeeper.kernel.database import in_parts
 from wattkeeper.registry.models import Area, Installation, Meter, MeteringPoint
 from wattkeeper.registry.periods import Periods
 from wattkeeper.registry.scope import at_and_below
@@ -61,7 +62,7 @@ class Areas(Periods):
         """Where each of some meters hangs now; those that hang nowhere within are left out."""
         place = select(MeteringPoint.site_id, MeteringPoint.area_id).select_from(Installation)
         wanted, ids = self._hanging(place, now), sorted(meter_ids)
-        parts = (ids[first : first + _NAMED_AT_ONCE] for first in range(0, len(ids), _NAMED_AT_ONCE))
+        parts = in_parts(ids, _NAMED_AT_ONCE)
         return [
             (row[0], row[1])
             for part in parts

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, Row, Select, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from wattkeeper.kernel.database import in_parts
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.registry.errors import NotFound
 from wattkeeper.registry.models import Account, AccountPoint, Installation, Meter, MeteringPoint, Shows, Site
@@ -150,8 +151,7 @@ class Periods:
     def _in_chunks(
         self, wanted: _AnySelect, column: InstrumentedAttribute[int], keys: Collection[int]
     ) -> list[_AnyRow]:
-        ordered = sorted(set(keys))
-        chunks = [ordered[start : start + _CHUNK] for start in range(0, len(ordered), _CHUNK)]
+        chunks = in_parts(sorted(set(keys)), _CHUNK)
         return [row for chunk in chunks for row in self._session.execute(wanted.where(column.in_(chunk)))]
 
 

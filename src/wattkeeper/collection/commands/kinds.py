@@ -22,8 +22,6 @@ class CommandKind(StrEnum):
     SET_PARAMETER = "set_parameter"
 
 
-RELAY: Final = frozenset({CommandKind.TRIP, CommandKind.CLOSE_ALLOWED, CommandKind.CLOSE})
-"""What moves the relay."""
 BY_TWO: Final = frozenset({CommandKind.TRIP, CommandKind.CLOSE})
 """What cuts somebody off, or puts wires under voltage with nobody there to look: a second person must agree."""
 STANDING: Final = frozenset({CommandKind.TRIP, CommandKind.CLOSE_ALLOWED})

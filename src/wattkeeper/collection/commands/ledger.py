@@ -224,10 +224,13 @@ class CommandLedger(CommandViews):
             counted = counted.where(CommandBatch.standing_order_id == order_id)
         return {order: count for order, count in self.session.execute(counted) if order is not None}
 
-    def standing_orders(self, day: TimeRange) -> list[StandingOrderView]:
-        """Every standing order, newest first."""
-        used = self.used(day)
-        rows = self.session.scalars(select(StandingOrder).order_by(StandingOrder.id.desc()))
+    def standing_orders(self, day: TimeRange, *, order_id: int | None = None) -> list[StandingOrderView]:
+        """Every standing order, newest first, or one."""
+        used = self.used(day, order_id=order_id)
+        wanted = select(StandingOrder).order_by(StandingOrder.id.desc())
+        if order_id is not None:
+            wanted = wanted.where(StandingOrder.id == order_id)
+        rows = self.session.scalars(wanted)
         return [
             StandingOrderView(
                 id=row.id,

@@ -39,7 +39,7 @@ from wattkeeper.collection.commands.values import (
     StepView,
     current_person,
 )
-from wattkeeper.kernel.database import Database
+from wattkeeper.kernel.database import Database, in_parts
 from wattkeeper.kernel.hub import Hub
 from wattkeeper.registry.models import Meter
 from wattkeeper.registry.scope import EVERYTHING, Scope
@@ -47,8 +47,6 @@ from wattkeeper.security.audit import record
 
 _NAMED: Final = 20
 """Meters that the audit names; the batch itself has all of them."""
-_IN_ONE_QUESTION: Final = 500
-"""Ids in one statement: SQLite takes so many variables and no more."""
 
 
 class Checks(Protocol):
@@ -243,9 +241,9 @@ class CommandService:
             )
         found: dict[int, str] = {}
         protocols: set[str] = set()
-        for first in range(0, len(ids), _IN_ONE_QUESTION):
+        for part in in_parts(ids):
             chosen = select(Meter.id, Meter.address, Meter.protocol).where(
-                Meter.id.in_(ids[first : first + _IN_ONE_QUESTION]), Meter.enabled, scope.has_meter()
+                Meter.id.in_(part), Meter.enabled, scope.has_meter()
             )
             for row in session.execute(chosen):
                 found[row.id] = row.address
@@ -266,9 +264,7 @@ class CommandService:
                 hint="Ask for leave to close: the customer then closes by the meter's key. Or set `direct_close`.",
             )
         if wanted.kind is CommandKind.TRIP:
-            ids, keeping = list(meters), []
-            for first in range(0, len(ids), _IN_ONE_QUESTION):
-                keeping += ledger.keeping_power(ids[first : first + _IN_ONE_QUESTION])
+            keeping = [address for part in in_parts(list(meters)) for address in ledger.keeping_power(part)]
             if keeping:
                 raise KeepsPower(
                     f"Meter {', '.join(keeping[:5])}{' …' if len(keeping) > 5 else ''} keeps power and is not tripped.",  # noqa: PLR2004

@@ -22,7 +22,7 @@ from wattkeeper.collection.commands.kinds import STANDING, CommandKind
 from wattkeeper.collection.commands.ledger import CommandLedger
 from wattkeeper.collection.commands.models import StandingOrder
 from wattkeeper.collection.commands.values import StandingOrderView, current_person
-from wattkeeper.kernel.database import Database
+from wattkeeper.kernel.database import Database, in_parts
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.registry.models import Meter
 from wattkeeper.registry.repository import Registry
@@ -30,7 +30,6 @@ from wattkeeper.registry.scope import Scope
 from wattkeeper.security.audit import record
 
 LONGEST: Final = timedelta(days=366)
-_IN_ONE_QUESTION: Final = 500
 
 
 class StandingOrders:
@@ -147,12 +146,8 @@ def _beyond(session: Session, order: StandingOrder, meter_ids: Sequence[int]) ->
         frozenset() if order.site_id is None else frozenset({order.site_id}),
         frozenset() if order.area_id is None else frozenset({order.area_id}),
     )
-    for first in range(0, len(meter_ids), _IN_ONE_QUESTION):
-        outside = (
-            select(Meter.address)
-            .where(Meter.id.in_(meter_ids[first : first + _IN_ONE_QUESTION]), ~scope.has_meter())
-            .limit(1)
-        )
+    for part in in_parts(meter_ids):
+        outside = select(Meter.address).where(Meter.id.in_(part), ~scope.has_meter()).limit(1)
         if (address := session.scalar(outside)) is not None:
             return address
     return None
@@ -165,8 +160,8 @@ def _today(session: Session, now: datetime) -> TimeRange:
 
 
 def _view(session: Session, order_id: int, now: datetime) -> StandingOrderView:
-    orders = CommandLedger(session).standing_orders(_today(session, now))
-    return next(order for order in orders if order.id == order_id)
+    [order] = CommandLedger(session).standing_orders(_today(session, now), order_id=order_id)
+    return order
 
 
 def _record(session: Session, action: str, order: StandingOrder, now: datetime) -> None:

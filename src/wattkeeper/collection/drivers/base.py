@@ -226,10 +226,6 @@ class Commander(Protocol):
         """The request whose answer tells whether the command has been carried out."""
         ...
 
-    def control(self, address: str, *, zone: ZoneInfo) -> Telling:
-        """The request for the state of the relay and standing instructions."""
-        ...
-
     def after_refusal(
         self, address: str, error: Exception, *, secret: MeterSecret
     ) -> SecurityQuestion | None:

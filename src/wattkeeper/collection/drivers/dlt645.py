@@ -184,16 +184,10 @@ class ClockRequest:
         return [] if instant is None else [Measured(CLOCK, seconds(instant))]
 
 
-class ClockExchange:
-    """Time of day, date, and time of day once more, as one conversation.
-
-    Date and time are two identifiers. The date stands between two times of day: when the second is earlier than
-    the first, midnight came between them and the date may be that of either day. The last reply is the time of
-    day, so that the clock is compared with the moment at which it was told.
-    """
+class ReadingsInTurn:
+    """Several readings as one conversation."""
 
     def __init__(self, readings: Sequence[ReadExchange | ReadExchange1997]) -> None:
-        """`readings`: time of day, date, time of day."""
         self._readings = readings
         self._step = 0
 
@@ -212,6 +206,30 @@ class ClockExchange:
         """Frames that did not answer."""
         return [stray for reading in self._readings for stray in reading.strays]
 
+    def feed(self, chunk: bytes, /) -> bool:
+        """Take received bytes; True once the outstanding request is answered."""
+        answered = self._readings[self._step].feed(chunk)
+        if self.request is None and self._step < len(self._readings) - 1 and self._goes_on():
+            self._step += 1
+        return answered
+
+    def restart(self) -> None:
+        """Forget half a reply."""
+        self._readings[self._step].restart()
+
+    def _goes_on(self) -> bool:
+        """Whether what was read so far makes the next reading worth asking for."""
+        return True
+
+
+class ClockExchange(ReadingsInTurn):
+    """Time of day, date, and time of day once more.
+
+    Date and time are two identifiers. The date stands between two times of day: when the second is earlier than
+    the first, midnight came between them and the date may be that of either day. The last reply is the time of
+    day, so that the clock is compared with the moment at which it was told.
+    """
+
     def stamp(self) -> datetime | None:
         """The meter's clock (its naive civil time) at the last reply; None when midnight came between."""
         before, day, after = (str(reading.values[0].value) for reading in self._readings)
@@ -221,17 +239,6 @@ class ClockExchange:
             return datetime.strptime(day[:6] + after, "%y%m%d%H%M%S")  # noqa: DTZ007 - a meter's clock has no zone
         except ValueError:
             raise BodyError(self._readings[1].di, f"the clock shows {day} {after}") from None
-
-    def feed(self, chunk: bytes, /) -> bool:
-        """Take received bytes; True once the outstanding request is answered."""
-        answered = self._readings[self._step].feed(chunk)
-        if self.request is None and self._step < len(self._readings) - 1:
-            self._step += 1
-        return answered
-
-    def restart(self) -> None:
-        """Forget half a reply."""
-        self._readings[self._step].restart()
 
 
 def clock_exchange(address: str) -> ClockExchange:

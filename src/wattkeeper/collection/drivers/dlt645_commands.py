@@ -47,13 +47,13 @@ _NOT_BY_HAND: Final = {
 
 
 class ControlTelling:
-    """Status word 3, asked for what a command is to bring about; `kind` None: just for the word."""
+    """Status word 3, asked for what a command is to bring about."""
 
     key = CONTROL_WORD
     quantities: tuple[str, ...] = ()
     parts: Sequence[Request] = ()
 
-    def __init__(self, address: str, kind: CommandKind | None = None) -> None:
+    def __init__(self, address: str, kind: CommandKind) -> None:
         self.exchange = ReadExchange(address, CONTROL_WORD)
         self._kind = kind
 
@@ -213,10 +213,6 @@ class Dlt645Commander:
         if kind is CommandKind.SET_PARAMETER:
             return ParameterTelling(address, *_parameter(argument))
         return ControlTelling(address, kind)
-
-    def control(self, address: str, *, zone: ZoneInfo) -> Telling:  # noqa: ARG002 - the word has no time in it
-        """The request for status word 3."""
-        return ControlTelling(address)
 
     def after_refusal(
         self, address: str, error: Exception, *, secret: MeterSecret

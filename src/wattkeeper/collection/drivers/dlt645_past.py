@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from wattkeeper.collection.civil import resolve, resolve_sequence, stamp_to_ask
 from wattkeeper.collection.drivers.base import Measured, Request
-from wattkeeper.collection.drivers.dlt645 import IDENTIFIERS
+from wattkeeper.collection.drivers.dlt645 import IDENTIFIERS, ReadingsInTurn
 from wattkeeper.protocols.dlt645.master import LoadRecordExchange, ReadExchange
+from wattkeeper.protocols.dlt645.values import Value
 
 PROFILE_CLASS = "0604"
 """Load record class 4: forward and reverse active, combined reactive 1 and 2 energy (appendix B)."""
@@ -127,28 +128,13 @@ class FreezeRequest:
         ]
 
 
-class FreezeExchange:
-    """The time of a freeze, then its energies, as one conversation; one that was never taken is not asked further."""
+class FreezeExchange(ReadingsInTurn):
+    """The time of a freeze, then its energies; one that was never taken is not asked further."""
 
     def __init__(self, address: str, number: int) -> None:
         self._time = ReadExchange(address, f"{_FREEZE_TIME}{number:02X}")
         self._energy = ReadExchange(address, f"{_FREEZE_IMPORT}{number:02X}")
-        self._asking = self._time
-
-    @property
-    def subject(self) -> str:
-        """What is asked, for errors."""
-        return self._asking.subject
-
-    @property
-    def request(self) -> bytes | None:
-        """The bytes to send now; None when the conversation is over."""
-        return self._asking.request
-
-    @property
-    def strays(self) -> list[Any]:
-        """Frames that did not answer."""
-        return [*self._time.strays, *self._energy.strays]
+        super().__init__([self._time, self._energy])
 
     @property
     def taken(self) -> datetime | None:
@@ -157,20 +143,12 @@ class FreezeExchange:
         return told if isinstance(told, datetime) else None
 
     @property
-    def values(self) -> Sequence[Any]:
+    def values(self) -> Sequence[Value]:
         """The total and the tariffs."""
         return self._energy.values
 
-    def feed(self, chunk: bytes, /) -> bool:
-        """Take received bytes; True once the outstanding request is answered."""
-        answered = self._asking.feed(chunk)
-        if self._asking is self._time and self._time.request is None and self.taken is not None:
-            self._asking = self._energy
-        return answered
-
-    def restart(self) -> None:
-        """Forget half a reply."""
-        self._asking.restart()
+    def _goes_on(self) -> bool:
+        return self.taken is not None
 
 
 class DailyFreezes:

@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -13,13 +13,13 @@ from wattkeeper.collection.commands.errors import BadCommand
 from wattkeeper.collection.commands.kinds import NEVER_IN_A_BATCH, CommandKind
 from wattkeeper.collection.commands.models import MeterControl
 from wattkeeper.collection.drivers import check_command
+from wattkeeper.kernel.database import in_parts
 from wattkeeper.registry.models import Meter
 from wattkeeper.registry.scope import Scope
 from wattkeeper.web.queries import meters
 from wattkeeper.web.queries.meters import MeterFilter
 from wattkeeper.web.services import Services
 
-IN_ONE_QUESTION: Final = 500
 ROWS_AT_A_TIME: Final = 1000
 _DIGITS: Final = 12
 Why = Literal["no_such_meter", "several_meters", "disabled", "no_commands", "keeps_power"]
@@ -63,7 +63,7 @@ def by_addresses(services: Services, text: str) -> Chosen:
     wanted = list(dict.fromkeys(part.zfill(_DIGITS) for part in re.findall(r"\w+", text)))
     found: dict[str, list[int]] = {}
     with services.database.read() as session:
-        for part in _parts(wanted):
+        for part in in_parts(wanted):
             chosen = select(Meter.address, Meter.id).where(
                 Meter.address.in_(part), services.scope.has_meter()
             )
@@ -121,7 +121,7 @@ def sorted_out(services: Services, kind: CommandKind, chosen: Chosen) -> Targets
     refused = list(chosen.refused)
     takes = functools.cache(functools.partial(_takes, kind=kind))
     with services.database.read() as session:
-        for part in _parts(ids):
+        for part in in_parts(ids):
             rows = session.execute(
                 select(Meter.id, Meter.address, Meter.protocol, Meter.enabled, MeterControl.keep_power)
                 .outerjoin(MeterControl, MeterControl.meter_id == Meter.id)
@@ -163,7 +163,3 @@ def counted(refused: Collection[Refused]) -> Mapping[Why, int]:
     """How many are left out for each reason."""
     found = {why: sum(item.why == why for item in refused) for why in WHY}
     return {why: count for why, count in found.items() if count}
-
-
-def _parts(items: Sequence[Any]) -> Iterator[Sequence[Any]]:
-    return (items[first : first + IN_ONE_QUESTION] for first in range(0, len(items), IN_ONE_QUESTION))
