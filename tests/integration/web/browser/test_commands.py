@@ -9,7 +9,8 @@ from playwright.sync_api import expect
 from tests.integration.web.conftest import add_user
 
 from wattkeeper.collection.commands.desk import CommandDesk
-from wattkeeper.collection.commands.kinds import CommandState, Outcome
+from wattkeeper.collection.commands.kinds import CommandKind, CommandState, Outcome
+from wattkeeper.collection.commands.service import Wanted
 from wattkeeper.collection.commands.values import CommandOptions, ControlState
 from wattkeeper.security.rights import Role
 
@@ -97,7 +98,10 @@ def test_a_trip_of_three_meters_is_asked_by_one_agreed_to_by_another_and_seen_to
     ids=["zh", "en-dark-phone"],
 )
 def test_pages_of_one_command_are_accessible_and_fit(visit, operators, town, serious, look):
-    batch = town.commands.batches(limit=1)[0]
+    wanted = Wanted(
+        kind=CommandKind.ALARM_ON, meter_ids=[town.meters[THREE[0]]], reason="A look at its pages"
+    )
+    batch = town.commands.ask(wanted, now=town.now)
     (command, *_) = town.commands.commands(batch_id=batch.id)
     page = visit(operators["qian"], **look)
     for path in (
