@@ -16,7 +16,7 @@ Kind = Literal["register", "instantaneous", "demand", "moment"]
 """How a value behaves in time: a register counts, an instantaneous value is a sample, a demand is the mean over
 the meter's demand period, a moment is an instant told as seconds since 1970-01-01 UTC."""
 
-Unit = Literal["kWh", "kvarh", "kVAh", "V", "A", "kW", "kvar", "kVA", "Hz", "°", "°C", "s", "min", ""]
+Unit = Literal["kWh", "kvarh", "kVAh", "V", "A", "kW", "kvar", "kVA", "Hz", "°", "°C", "s", "min", "%", ""]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Quantity:
     def counts_both_ways(self) -> bool:
         """Whether the register may run down: a combination of two directions, by the meter's own combination word."""
         return (
-            self.key.startswith(("active_energy_t", "reactive_energy_combined"))
+            self.key.startswith(("active_energy_t", "active_energy_net", "reactive_energy_combined"))
             or self.key == "active_energy"
         )
 
@@ -70,6 +70,16 @@ _ENERGIES: tuple[tuple[str, int, Unit, str, str], ...] = (
     ("apparent_energy_export", 10, "kVAh", "反向视在电能", "Apparent energy, export"),
 )
 
+_NET = Quantity(
+    "active_energy_net",
+    "1-0:16.8.0",
+    "kWh",
+    "register",
+    "净有功电能(正向减反向)",
+    "Active energy, import less export",
+    2,
+)
+
 # key, OBIS group C of the total and of L1 less 20 (None where there is no total), decimals per phase, names
 _PHASED: tuple[tuple[str, int | None, int, Unit, int, str, str], ...] = (
     ("voltage", None, 12, "V", 1, "电压", "Voltage"),
@@ -85,7 +95,12 @@ _DEMANDS: tuple[tuple[str, int, Unit, str, str], ...] = (
     ("active_demand_export", 2, "kW", "反向有功", "active export"),
     ("reactive_demand_combined1", 3, "kvar", "组合无功1", "reactive combined 1"),
     ("reactive_demand_combined2", 4, "kvar", "组合无功2", "reactive combined 2"),
+    ("reactive_demand_q1", 5, "kvar", "第一象限无功", "reactive quadrant 1"),
+    ("reactive_demand_q2", 6, "kvar", "第二象限无功", "reactive quadrant 2"),
+    ("reactive_demand_q3", 7, "kvar", "第三象限无功", "reactive quadrant 3"),
+    ("reactive_demand_q4", 8, "kvar", "第四象限无功", "reactive quadrant 4"),
     ("apparent_demand_import", 9, "kVA", "正向视在", "apparent import"),
+    ("apparent_demand_export", 10, "kVA", "反向视在", "apparent export"),
 )
 
 _SINGLES: tuple[Quantity, ...] = (
@@ -127,17 +142,18 @@ def _energies() -> Iterator[Quantity]:
                 f"{name_en}, {en}",
                 2,
             )
-    for direction, group, zh, en in (("import", 1, "正向", "import"), ("export", 2, "反向", "export")):
+    for key, group, unit, name_zh, name_en in _ENERGIES[1:]:
         for phase, phase_zh, phase_en, offset in _PHASES:
             yield Quantity(
-                f"active_energy_{direction}_{phase}",
+                f"{key}_{phase}",
                 f"1-0:{group + offset}.8.0",
-                "kWh",
+                unit,
                 "register",
-                f"{phase_zh}{zh}有功电能",
-                f"Active energy, {en}, {phase_en}",
+                f"{phase_zh}{name_zh}",
+                f"{name_en}, {phase_en}",
                 2,
             )
+    yield _NET
 
 
 def _phased() -> Iterator[Quantity]:
@@ -155,6 +171,39 @@ def _phased() -> Iterator[Quantity]:
                 f"{phase_zh}{name_zh}",
                 f"{name_en} {phase_en}",
                 decimals,
+            )
+
+
+def _between_phases() -> Iterator[Quantity]:
+    for number, (pair, zh, en) in enumerate(
+        (("l12", "AB", "L1-L2"), ("l23", "BC", "L2-L3"), ("l31", "CA", "L3-L1"))
+    ):
+        yield Quantity(
+            f"voltage_{pair}",
+            f"1-0:{124 + number}.7.0",
+            "V",
+            "instantaneous",
+            f"{zh}线电压",
+            f"Voltage {en}",
+            1,
+        )
+
+
+def _distortions() -> Iterator[Quantity]:
+    """Total harmonic distortion: value group E = 124 of the voltage or current it is of."""
+    for key, group, name_zh, name_en in (
+        ("voltage_thd", 12, "电压总谐波畸变率", "Voltage distortion (THD)"),
+        ("current_thd", 11, "电流总谐波畸变率", "Current distortion (THD)"),
+    ):
+        for phase, phase_zh, phase_en, offset in _PHASES:
+            yield Quantity(
+                f"{key}_{phase}",
+                f"1-0:{group + offset}.7.124",
+                "%",
+                "instantaneous",
+                f"{phase_zh}{name_zh}",
+                f"{name_en} {phase_en}",
+                2,
             )
 
 
@@ -185,7 +234,11 @@ def _demands() -> Iterator[Quantity]:
 
 
 QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
-    {entry.key: entry for source in (_energies(), _phased(), _demands(), _SINGLES) for entry in source}
+    {
+        entry.key: entry
+        for source in (_energies(), _phased(), _between_phases(), _distortions(), _demands(), _SINGLES)
+        for entry in source
+    }
 )
 """Every quantity by its key, in the order a person would list them."""
 

@@ -11,7 +11,7 @@ from wattkeeper.readings.quantities import QUANTITIES, Quantity, quantity
 def test_every_entry_has_an_obis_code_a_unit_and_both_names():
     for key, entry in QUANTITIES.items():
         assert entry.key == key
-        assert re.fullmatch(r"\d-\d:\d{1,2}\.\d{1,2}\.\d{1,2}", entry.obis), key
+        assert re.fullmatch(r"\d-\d:\d{1,3}\.\d{1,2}\.\d{1,3}", entry.obis), key
         assert entry.name_zh
         assert entry.name_en
         assert (entry.unit != "") != key.startswith("power_factor"), key
@@ -32,6 +32,12 @@ def test_no_two_quantities_share_a_code_but_a_maximum_and_its_moment():
         ("current_l3", "1-0:71.7.0", "A"),
         ("active_power", "1-0:16.7.0", "kW"),
         ("power_factor_l1", "1-0:33.7.0", ""),
+        ("voltage_l31", "1-0:126.7.0", "V"),
+        ("voltage_thd_l1", "1-0:32.7.124", "%"),
+        ("current_thd_l3", "1-0:71.7.124", "%"),
+        ("reactive_energy_q4_l3", "1-0:68.8.0", "kvarh"),
+        ("active_energy_net", "1-0:16.8.0", "kWh"),
+        ("reactive_demand_q2_max", "1-0:6.6.0", "kvar"),
         ("frequency", "1-0:14.7.0", "Hz"),
         ("active_demand_import_max", "1-0:1.6.0", "kW"),
         ("clock", "0-0:1.0.0", "s"),

@@ -46,9 +46,9 @@ def _energies() -> Iterator[tuple[str, str]]:
     for key, kind in kinds.items():
         for number, tariff in enumerate(_TARIFFS):
             yield f"{key}{tariff}", f"00{kind:02X}{number:02X}00"
-    for phase, base in zip(_PHASES, (0x15, 0x29, 0x3D), strict=True):
-        yield f"active_energy_import{phase}", f"00{base:02X}0000"
-        yield f"active_energy_export{phase}", f"00{base + 1:02X}0000"
+    for phase, base in zip(_PHASES, (0x14, 0x28, 0x3C), strict=True):
+        for key, kind in list(kinds.items())[1:]:  # a phase has no combined active energy
+            yield f"{key}{phase}", f"00{base + kind:02X}0000"
 
 
 def _demands() -> Iterator[tuple[str, str]]:
@@ -58,7 +58,12 @@ def _demands() -> Iterator[tuple[str, str]]:
         "active_demand_export": 0x02,
         "reactive_demand_combined1": 0x03,
         "reactive_demand_combined2": 0x04,
+        "reactive_demand_q1": 0x05,
+        "reactive_demand_q2": 0x06,
+        "reactive_demand_q3": 0x07,
+        "reactive_demand_q4": 0x08,
         "apparent_demand_import": 0x09,
+        "apparent_demand_export": 0x0A,
     }
     for key, kind in kinds.items():
         for number, tariff in enumerate(_TARIFFS):
@@ -82,6 +87,8 @@ def _variables() -> Iterator[tuple[str, str]]:
             yield f"{key}{phase}", f"02{kind:02X}{number:02X}00"
     for number, phase in enumerate(_PHASES, start=1):
         yield f"phase_angle{phase}", f"0207{number:02X}00"
+        yield f"voltage_thd{phase}", f"0208{number:02X}00"
+        yield f"current_thd{phase}", f"0209{number:02X}00"
     singles = (
         "current_neutral",
         "frequency",

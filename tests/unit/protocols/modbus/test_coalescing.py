@@ -100,4 +100,4 @@ def test_the_shipped_maps_are_read_in_a_third_of_the_requests():
         spans = [register.span for register in each.registers]
         registers += len(spans)
         requests += len(coalesce(spans, each.limits))
-    assert (registers, requests) == (384, 118)
+    assert (registers, requests) == (406, 116)
