@@ -1,10 +1,12 @@
 """Which rows a query wants, as SQL conditions that DuckLake can prune files by."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.readings.batches import microseconds
 from wattkeeper.readings.quantities import quantity as catalogue_entry
+from wattkeeper.readings.versions import VersionedTable
 
 
 def chosen_ids(column: str, ids: Iterable[int] | None) -> str:
@@ -40,3 +42,16 @@ def within(column: str, period: TimeRange | None) -> str:
 def instant(microseconds_utc: int) -> str:
     """An instant as a SQL constant."""
     return f"make_timestamptz({microseconds_utc})"
+
+
+def known(table: VersionedTable, condition: str, as_known_at: datetime | None) -> str:
+    """The rows of the current state, or of what was known at a moment, as SQL."""
+    if as_known_at is None:
+        return f"SELECT * FROM lake.{table.name} WHERE {condition}"  # noqa: S608  built from checked parts
+    moment = instant(microseconds(as_known_at))
+    return f"""
+        SELECT * FROM lake.{table.name} WHERE {condition} AND recorded_at <= {moment}
+        UNION ALL
+        SELECT * EXCLUDE (superseded_at) FROM lake.{table.superseded}
+        WHERE {condition} AND recorded_at <= {moment} AND superseded_at > {moment}
+    """  # noqa: S608  built from checked parts
