@@ -30,6 +30,20 @@ class Actor:
     address: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Who asks or decides: `user_id` where there is one, and the name that is written down."""
+
+    name: str
+    user_id: int | None
+
+    def is_same_as(self, name: str, user_id: int | None) -> bool:
+        """Whether this is the person written down so."""
+        return (
+            self.user_id == user_id if self.user_id is not None or user_id is not None else self.name == name
+        )
+
+
 SYSTEM = Actor(ActorKind.SYSTEM, "system")
 _CURRENT: ContextVar[Actor] = ContextVar("actor", default=SYSTEM)
 
@@ -37,6 +51,12 @@ _CURRENT: ContextVar[Actor] = ContextVar("actor", default=SYSTEM)
 def current_actor() -> Actor:
     """Who acts here and now; the system where nobody has said."""
     return _CURRENT.get()
+
+
+def current_person() -> Person:
+    """Who acts here and now, to be told apart from a second one; a token acts for its owner."""
+    actor = current_actor()
+    return Person(name=actor.name, user_id=actor.user_id)
 
 
 @contextmanager

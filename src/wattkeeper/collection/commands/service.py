@@ -35,14 +35,13 @@ from wattkeeper.collection.commands.values import (
     CommandOptions,
     CommandView,
     ControlView,
-    Person,
     StepView,
-    current_person,
 )
 from wattkeeper.kernel.database import Database, in_parts
 from wattkeeper.kernel.hub import Hub
 from wattkeeper.registry.models import Meter
 from wattkeeper.registry.scope import EVERYTHING, Scope
+from wattkeeper.security.acting import Person, current_person
 from wattkeeper.security.audit import record
 
 _NAMED: Final = 20

@@ -21,12 +21,13 @@ from wattkeeper.collection.commands.errors import (
 from wattkeeper.collection.commands.kinds import STANDING, CommandKind
 from wattkeeper.collection.commands.ledger import CommandLedger
 from wattkeeper.collection.commands.models import StandingOrder
-from wattkeeper.collection.commands.values import StandingOrderView, current_person
+from wattkeeper.collection.commands.values import StandingOrderView
 from wattkeeper.kernel.database import Database, in_parts
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.registry.models import Meter
 from wattkeeper.registry.repository import Registry
 from wattkeeper.registry.scope import Scope
+from wattkeeper.security.acting import current_person
 from wattkeeper.security.audit import record
 
 LONGEST: Final = timedelta(days=366)

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from wattkeeper.collection.commands.kinds import ENDED, CommandKind, CommandState, Outcome
-from wattkeeper.security.acting import current_actor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,26 +46,6 @@ class ControlView:
     state: ControlState
     read_at: datetime
     exchange_id: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
-    """Who asks or decides: `user_id` where there is one, and the name that is written down."""
-
-    name: str
-    user_id: int | None
-
-    def is_same_as(self, name: str, user_id: int | None) -> bool:
-        """Whether this is the person written down so."""
-        return (
-            self.user_id == user_id if self.user_id is not None or user_id is not None else self.name == name
-        )
-
-
-def current_person() -> Person:
-    """Who acts here and now; a token acts for its owner."""
-    actor = current_actor()
-    return Person(name=actor.name, user_id=actor.user_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
