@@ -20,7 +20,7 @@ from wattkeeper.readings.schemas import (
     STORED_READING_SCHEMA,
     IntervalStatus,
 )
-from wattkeeper.readings.selection import chosen_ids, chosen_quantities, instant, within
+from wattkeeper.readings.selection import chosen_ids, chosen_quantities, instant, known, within
 from wattkeeper.readings.versions import INTERVALS, READINGS, VersionedTable
 
 _TOLERANCE = timedelta(seconds=30)
@@ -57,7 +57,7 @@ class StoreQueries:
         condition = f"{chosen_ids('meter_id', meter_ids)} AND {chosen_quantities('quantity', quantities)}"
         condition += f" AND {within('read_at', period)}"
         return self._query(
-            f"FROM ({_known(READINGS, condition, as_known_at)}) ORDER BY meter_id, quantity, read_at",
+            f"FROM ({known(READINGS, condition, as_known_at)}) ORDER BY meter_id, quantity, read_at",
             STORED_READING_SCHEMA,
         )
 
@@ -99,7 +99,7 @@ class StoreQueries:
         condition += f" AND {within('start_at', period)}"
         return self._query(
             f"""
-            FROM ({_known(INTERVALS, condition, as_known_at)})
+            FROM ({known(INTERVALS, condition, as_known_at)})
             WHERE status & {IntervalStatus.WITHDRAWN.value} = 0 ORDER BY point_id, start_at
             """,
             STORED_INTERVAL_SCHEMA,
@@ -227,16 +227,3 @@ class StoreQueries:
     def _query(self, statement: str, schema: pa.Schema) -> pa.Table:
         with self._lake.reading() as cursor:
             return cursor.execute(statement).to_arrow_table().cast(schema)
-
-
-def _known(table: VersionedTable, condition: str, as_known_at: datetime | None) -> str:
-    """The rows of the current state, or of what was known at a moment."""
-    if as_known_at is None:
-        return f"SELECT * FROM lake.{table.name} WHERE {condition}"  # noqa: S608  built from checked parts
-    moment = instant(microseconds(as_known_at))
-    return f"""
-        SELECT * FROM lake.{table.name} WHERE {condition} AND recorded_at <= {moment}
-        UNION ALL
-        SELECT * EXCLUDE (superseded_at) FROM lake.{table.superseded}
-        WHERE {condition} AND recorded_at <= {moment} AND superseded_at > {moment}
-    """  # noqa: S608  built from checked parts
