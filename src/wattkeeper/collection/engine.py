@@ -20,6 +20,7 @@ from wattkeeper.collection.fleet import Fleet, LinkToCollect, Memory, MeterToCol
 from wattkeeper.collection.gaps import GapFinder
 from wattkeeper.collection.meters import KnownMeter
 from wattkeeper.collection.notes import Notes
+from wattkeeper.collection.plan_repository import PlanRepository
 from wattkeeper.collection.reader import Records
 from wattkeeper.collection.repository import CollectionRepository
 from wattkeeper.collection.values import (
@@ -337,8 +338,8 @@ class Collector:
 
     def _prepare(self) -> dict[int, Memory]:
         with self._database.write() as session:
+            PlanRepository(session).ensure_defaults(self.options)
             repository = CollectionRepository(session)
-            repository.ensure_default_plans(self.options)
             repository.forget_refused(before=self._clock.now() - timedelta(days=self.options.refused_days))
             return repository.memories()
 

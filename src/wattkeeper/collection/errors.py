@@ -19,6 +19,10 @@ class UnknownWord(CollectionError):
     """A word on the command line names no quantity and no group of quantities."""
 
 
+class LastPlan(CollectionError):
+    """The only reading plan there is cannot be deleted: at the next start there would be the usual ones again."""
+
+
 class ReadFailed(CollectionError):
     """A meter was asked and gave no usable answer."""
 

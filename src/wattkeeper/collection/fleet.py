@@ -1,7 +1,7 @@
 """What is to be read, as the registry and the plans say at this moment: frozen, free of any session."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -49,6 +49,10 @@ class Plan:
     def covers(self, meter_id: int) -> bool:
         """Whether the plan reads this meter."""
         return self.meter_ids is None or meter_id in self.meter_ids
+
+    def differs_only_in_meters(self, other: "Plan") -> bool:
+        """Whether another state of this plan reads the same at the same times, be it of other meters."""
+        return replace(self, meter_ids=None) == replace(other, meter_ids=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,11 @@ class ReadingPlan(Base):
         CheckConstraint("offset_seconds >= 0", name="offset_not_negative"),
         CheckConstraint("jitter_seconds >= 0", name="jitter_not_negative"),
         CheckConstraint("(window_from IS NULL) = (window_until IS NULL)", name="window_whole"),
+        CheckConstraint(
+            "NOT listed OR (site_id IS NULL AND area_id IS NULL AND link_id IS NULL"
+            " AND protocol IS NULL AND model IS NULL)",
+            name="listed_or_fitting",
+        ),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -36,9 +41,15 @@ class ReadingPlan(Base):
     window_until: Mapped[int | None]
     profile: Mapped[bool] = mapped_column(default=False)
     """Whether gaps of these quantities are filled from the meter's load record."""
-    all_meters: Mapped[bool] = mapped_column(default=True)
-    """Whether the plan covers every enabled meter, or only those listed in `meters`."""
     enabled: Mapped[bool] = mapped_column(default=True)
+    listed: Mapped[bool] = mapped_column(default=False)
+    """Whether the plan covers the meters in `meters`; else every meter that fits all of the following that is not null."""
+    site_id: Mapped[int | None] = mapped_column(ForeignKey("site.id"))
+    area_id: Mapped[int | None] = mapped_column(ForeignKey("area.id"))
+    """This area and all below it."""
+    link_id: Mapped[int | None] = mapped_column(ForeignKey("link.id"))
+    protocol: Mapped[str | None]
+    model: Mapped[str | None]
     meters: Mapped[list["PlanMeter"]] = relationship(lazy="raise", cascade="all, delete-orphan")
 
 

@@ -1,4 +1,4 @@
-"""Collection's SQL: plans, what was learned about meters, and success counts."""
+"""Collection's SQL: what is to be read, what was learned about meters, and success counts."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,53 +6,27 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
 from wattkeeper.collection.counts import HourKey
-from wattkeeper.collection.errors import CollectionError
-from wattkeeper.collection.fleet import Fleet, LinkToCollect, Memory, MeterToCollect, Plan
+from wattkeeper.collection.fleet import Fleet, LinkToCollect, Memory, MeterToCollect
 from wattkeeper.collection.models import (
     LinkStatistic,
     MeterProgress,
-    PlanMeter,
-    ReadingPlan,
     ReadStatistic,
     RefusedRequest,
 )
-from wattkeeper.collection.schedule import Rhythm, Window
+from wattkeeper.collection.plan_repository import PlanRepository
 from wattkeeper.collection.statistics import COUNTS, By, success
-from wattkeeper.collection.values import CollectorOptions, SuccessRate
+from wattkeeper.collection.values import SuccessRate
 from wattkeeper.kernel.timerange import TimeRange
-from wattkeeper.readings.quantities import quantity
 from wattkeeper.registry.repository import Registry
 
 _MILLISECOND = timedelta(milliseconds=1)
 _USUAL_SLOT = timedelta(minutes=15)
-
-REGISTERS = (
-    "active_energy_import",
-    "active_energy_import_t1",
-    "active_energy_import_t2",
-    "active_energy_import_t3",
-    "active_energy_import_t4",
-    "active_energy_export",
-)
-LIVE = (
-    "voltage_l1",
-    "voltage_l2",
-    "voltage_l3",
-    "current_l1",
-    "current_l2",
-    "current_l3",
-    "active_power",
-    "active_power_l1",
-    "active_power_l2",
-    "active_power_l3",
-    "power_factor",
-)
 
 
 class CollectionRepository:
@@ -60,98 +34,6 @@ class CollectionRepository:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-
-    # -- plans ------------------------------------------------------------------------------------------------------
-
-    def add_plan(
-        self,
-        *,
-        code: str,
-        name: str,
-        quantities: Sequence[str],
-        every_seconds: int,
-        offset_seconds: int = 0,
-        jitter_seconds: int = 0,
-        profile: bool = False,
-        window: Window | None = None,
-        meter_ids: Iterable[int] | None = None,
-    ) -> ReadingPlan:
-        """Add a plan for these meters, or for all; raises UnknownQuantity for a key that is not in the catalogue."""
-        for key in quantities:
-            quantity(key)
-        if window is not None and not window.is_part_of_a_day:
-            raise CollectionError(
-                f"The window of the reading plan {code} is no part of a day.",
-                hint="Say two different minutes after midnight, 0 to 1439.",
-            )
-        if not quantities:
-            raise CollectionError(f"The reading plan {code} names no quantity.", hint="Name at least one.")
-        if self._session.scalar(select(ReadingPlan.id).where(ReadingPlan.code == code)) is not None:
-            raise CollectionError(
-                f"There is a reading plan {code} already.", hint="Choose another code, or change that one."
-            )
-        plan = ReadingPlan(
-            code=code,
-            name=name,
-            quantities=list(quantities),
-            every_seconds=every_seconds,
-            offset_seconds=offset_seconds,
-            jitter_seconds=jitter_seconds,
-            profile=profile,
-            window_from=None if window is None else window.begins,
-            window_until=None if window is None else window.ends,
-            all_meters=meter_ids is None,
-            meters=[PlanMeter(meter_id=meter_id) for meter_id in sorted(set(meter_ids or ()))],
-        )
-        self._session.add(plan)
-        self._session.flush()
-        return plan
-
-    def ensure_default_plans(self, options: CollectorOptions) -> bool:
-        """Create the plans of a new installation; True when there were none."""
-        if self._session.scalar(select(func.count()).select_from(ReadingPlan)):
-            return False
-        self.add_plan(
-            code="registers",
-            name="Energy registers and load record",
-            quantities=REGISTERS,
-            every_seconds=900,
-            profile=True,
-        )
-        # Live values wait a little, so that at a quarter hour the registers are read closer to it.
-        self.add_plan(
-            code="live",
-            name="Voltage, current and power",
-            quantities=LIVE,
-            every_seconds=options.live_seconds,
-            jitter_seconds=min(10, options.live_seconds // 4),
-        )
-        return True
-
-    def plans(self) -> tuple[Plan, ...]:
-        """The enabled plans, by code."""
-        named: dict[int, set[int]] = {}
-        for plan_id, meter_id in self._session.execute(select(PlanMeter.plan_id, PlanMeter.meter_id)):
-            named.setdefault(plan_id, set()).add(meter_id)
-        rows = self._session.scalars(
-            select(ReadingPlan).where(ReadingPlan.enabled).order_by(ReadingPlan.code)
-        )
-        return tuple(
-            Plan(
-                plan_id=row.id,
-                code=row.code,
-                quantities=tuple(row.quantities),
-                rhythm=Rhythm(
-                    every=timedelta(seconds=row.every_seconds),
-                    offset=timedelta(seconds=row.offset_seconds),
-                    jitter=timedelta(seconds=row.jitter_seconds),
-                    window=_window(row),
-                ),
-                profile=row.profile,
-                meter_ids=None if row.all_meters else frozenset(named.get(row.id, ())),
-            )
-            for row in rows
-        )
 
     # -- what is to be read -----------------------------------------------------------------------------------------
 
@@ -176,7 +58,7 @@ class CollectionRepository:
             for link in registry.links()
             if link.enabled
         }
-        return Fleet(links, self.plans())
+        return Fleet(links, PlanRepository(self._session).to_read())
 
     # -- what was learned -------------------------------------------------------------------------------------------
 
@@ -274,12 +156,6 @@ class CollectionRepository:
         # Rows of one order in every writer: two of them cannot wait for each other for ever.
         ordered = sorted(rows, key=lambda row: tuple(row[key] for key in keys))
         self._session.execute(insert.on_conflict_do_update(index_elements=list(keys), set_=changed), ordered)
-
-
-def _window(row: ReadingPlan) -> Window | None:
-    if row.window_from is None or row.window_until is None:
-        return None
-    return Window(row.window_from, row.window_until)
 
 
 def _memory(row: MeterProgress | None, refused: Mapping[str, datetime]) -> Memory:

@@ -1,9 +1,11 @@
 """What the collector tells others: frozen values, published through the hub and returned to callers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+
+from wattkeeper.collection.schedule import Rhythm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,3 +176,44 @@ class CollectorOptions:
     """For how long it is left alone then; a person may always ask it."""
     zone: str = "Asia/Shanghai"
     """Zone of the clock of a meter that is not installed at a site yet (IANA name)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedMeters:
+    """Which meters a plan covers: those `listed`, or every meter that fits all the rest of what is said."""
+
+    listed: frozenset[int] | None = None
+    """Meters by id; None: not by id."""
+    site_id: int | None = None
+    area_id: int | None = None
+    """This area and all below it."""
+    link_id: int | None = None
+    protocol: str | None = None
+    model: str | None = None
+
+    @property
+    def everything(self) -> bool:
+        """Whether every meter is covered."""
+        return self == PlannedMeters()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanTerms:
+    """What a reading plan says: which quantities are read, of which meters, and when."""
+
+    code: str
+    name: str
+    quantities: tuple[str, ...]
+    rhythm: Rhythm
+    profile: bool = False
+    """Whether gaps of these quantities are filled from what meters remember."""
+    enabled: bool = True
+    meters: PlannedMeters = field(default_factory=PlannedMeters)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPlan:
+    """A reading plan as it is kept."""
+
+    plan_id: int
+    terms: PlanTerms

@@ -114,10 +114,13 @@ class LinkWorker:
         self.meters = dict(meters)
         before, self.plans = self.plans, {plan.plan_id: plan for plan in plans}
         for plan in plans:
-            if before.get(plan.plan_id) == plan:
-                self._come_due(plan, new, now=now)
-            else:  # a new plan begins at once, like everything at the start, and then keeps to the clock
+            old = before.get(plan.plan_id)
+            if old is None or not old.differs_only_in_meters(plan):
+                # a new plan begins at once, like everything at the start, and then keeps to the clock
                 self._come_due(plan, self.meters, now=now)
+            else:  # a group that has gained a meter reads that one, not all of it again
+                gained = [meter_id for meter_id in self.meters if meter_id in new or not old.covers(meter_id)]
+                self._come_due(plan, gained, now=now)
         self._timetable = [(self._next(plan, now), plan.plan_id) for plan in plans]
         heapq.heapify(self._timetable)
         self._wake.set()

@@ -26,6 +26,8 @@ class Right(StrEnum):
     """Ask for standing orders, agree to them, end them."""
     LINKS_VIEW = "links.view"
     """Links, their health, and the frames that pass on them."""
+    PLANS_EDIT = "plans.edit"
+    """Say which quantities of which meters are read, and when."""
     METRICS_VIEW = "metrics.view"
     """What the process counts of its work, for a program that watches it."""
     REGISTRY_EDIT = "registry.edit"
@@ -79,6 +81,7 @@ ROLE_RIGHTS: Final[Mapping[Role, frozenset[Right]]] = {
         Right.COMMANDS_APPROVE,
         Right.COMMANDS_STANDING,
         Right.LINKS_VIEW,
+        Right.PLANS_EDIT,
         Right.METRICS_VIEW,
         Right.REGISTRY_EDIT,
         Right.ALARMS_HANDLE,
@@ -103,6 +106,7 @@ ROLE_RIGHTS: Final[Mapping[Role, frozenset[Right]]] = {
 
 WHOLE: Final = frozenset(
     {
+        Right.PLANS_EDIT,
         Right.METRICS_VIEW,
         Right.REGISTRY_EDIT,
         Right.CUSTOMERS_EDIT,  # a new customer and a new account have no point yet, so they lie in no area

@@ -13,8 +13,9 @@ import pytest
 
 from wattkeeper.collection.clock import ManualClock
 from wattkeeper.collection.engine import Collector
-from wattkeeper.collection.repository import CollectionRepository
-from wattkeeper.collection.values import CollectorOptions
+from wattkeeper.collection.plan_repository import PlanRepository
+from wattkeeper.collection.schedule import Rhythm, Window
+from wattkeeper.collection.values import CollectorOptions, PlannedMeters, PlanTerms
 from wattkeeper.kernel.database import Database
 from wattkeeper.kernel.hub import Hub
 from wattkeeper.kernel.timerange import TimeRange
@@ -25,6 +26,29 @@ from wattkeeper.simulator.world import Neighbourhood, WorldPlan
 
 NOON = datetime(2026, 3, 10, 4, 0, tzinfo=UTC)
 """Noon of a Tuesday in Shanghai."""
+
+
+def terms(
+    *,
+    code: str,
+    quantities: Sequence[str],
+    every_seconds: int,
+    jitter_seconds: int = 0,
+    window: Window | None = None,
+    meter_ids: Sequence[int] | None = None,
+    **others: Any,
+) -> PlanTerms:
+    """What a reading plan says, in short."""
+    every, jitter = timedelta(seconds=every_seconds), timedelta(seconds=jitter_seconds)
+    if meter_ids is not None:
+        others["meters"] = PlannedMeters(listed=frozenset(meter_ids))
+    return PlanTerms(
+        code=code,
+        name=code,
+        quantities=tuple(quantities),
+        rhythm=Rhythm(every=every, jitter=jitter, window=window),
+        **others,
+    )
 
 
 @dataclass
@@ -50,7 +74,7 @@ class House:
     def plan(self, **fields: Any) -> None:
         """Add a reading plan."""
         with self.database.write() as session:
-            CollectionRepository(session).add_plan(**{"name": fields["code"], **fields})
+            PlanRepository(session).add(terms(**fields))
 
     def values(self, address: str, quantity: str = "active_energy_import") -> list[tuple[datetime, str, str]]:
         """(read_at, value, source) of everything stored of a meter, oldest first."""

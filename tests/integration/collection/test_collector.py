@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from wattkeeper.collection.errors import ReadFailed, UnknownMeter
-from wattkeeper.collection.repository import CollectionRepository
+from wattkeeper.collection.plan_repository import PlanRepository
 from wattkeeper.collection.schedule import Window
 from wattkeeper.collection.values import Presence
 from wattkeeper.kernel.timerange import TimeRange
@@ -254,7 +254,7 @@ async def test_plans_of_a_new_installation_are_created_once_and_can_be_changed(h
             async with house.collecting(live_seconds=300) as collector:
                 await until(lambda: collector.is_idle)
     with house.database.read() as session:
-        plans = CollectionRepository(session).plans()
+        plans = PlanRepository(session).to_read()
     assert [(plan.code, plan.rhythm.every, plan.profile) for plan in plans] == [
         ("live", timedelta(minutes=5), False),
         ("registers", timedelta(minutes=15), True),

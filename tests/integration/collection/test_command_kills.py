@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.integration.collection.conftest import terms
 from tests.integration.collection.test_command_lane import LI, SECRET, WANG
 
 from wattkeeper.collection.commands.kinds import CommandKind, CommandState, Outcome
@@ -15,7 +16,7 @@ from wattkeeper.collection.commands.service import CommandService, Wanted
 from wattkeeper.collection.commands.values import CommandOptions
 from wattkeeper.collection.drivers import check_command
 from wattkeeper.collection.engine import Collector
-from wattkeeper.collection.repository import CollectionRepository
+from wattkeeper.collection.plan_repository import PlanRepository
 from wattkeeper.collection.values import CollectorOptions
 from wattkeeper.kernel.hub import Hub
 from wattkeeper.readings.store import ReadingsStore
@@ -54,13 +55,10 @@ async def test_killed_at_any_step_a_trip_is_never_repeated_and_never_misreported
             registry = Registry(session)
             link = registry.add_link(code="A", name="A", url=world.url("A"))
             meter_id = registry.add_meter(address=FIRST, link_id=link.id).id
-            CollectionRepository(session).add_plan(
-                code="never",
-                name="never",
-                quantities=("active_energy_import",),
-                every_seconds=86400,
-                meter_ids=[],
+            never = terms(
+                code="never", quantities=("active_energy_import",), every_seconds=86400, meter_ids=[]
             )
+            PlanRepository(session).add(never)
         with acting(WANG):
             batch = service.ask(Wanted(kind=CommandKind.TRIP, meter_ids=[meter_id], reason="test"), now=now())
         with acting(LI):

@@ -6,17 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from wattkeeper.collection.counts import NO_METER, HourKey
-from wattkeeper.collection.errors import CollectionError
 from wattkeeper.collection.fleet import Memory
 from wattkeeper.collection.repository import CollectionRepository
-from wattkeeper.collection.values import CollectorOptions
 from wattkeeper.kernel.database import Database
 from wattkeeper.kernel.timerange import TimeRange
-from wattkeeper.readings.errors import UnknownQuantity
 from wattkeeper.registry.repository import Registry
 
 HOUR = datetime(2026, 3, 10, 4, 0, tzinfo=UTC)
-OPTIONS = CollectorOptions()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
@@ -77,42 +73,6 @@ def test_what_was_learned_about_a_meter_is_there_after_a_restart(database):
             1: Memory(backfilled_until=later, clock_deviation=timedelta(seconds=-1.5), clock_read_at=HOUR),
             2: Memory(refused={"02010200": later}),
         }
-
-
-def test_default_plans_are_made_once(database):
-    with database.write() as session:
-        repository = CollectionRepository(session)
-        assert repository.ensure_default_plans(OPTIONS)
-        assert not repository.ensure_default_plans(OPTIONS)
-        assert [plan.code for plan in repository.plans()] == ["live", "registers"]
-
-
-def test_a_plan_may_name_its_meters(database):
-    with database.write() as session:
-        repository = CollectionRepository(session)
-        repository.add_plan(
-            code="some", name="Some", quantities=["voltage_l1"], every_seconds=60, meter_ids=[2]
-        )
-        [plan] = repository.plans()
-    assert [plan.covers(meter_id) for meter_id in (1, 2)] == [False, True]
-
-
-@pytest.mark.parametrize(
-    ("given", "error"),
-    [
-        pytest.param({"quantities": ["volltage"]}, UnknownQuantity, id="unknown quantity"),
-        pytest.param({"quantities": []}, CollectionError, id="no quantity"),
-        pytest.param({"code": "taken"}, CollectionError, id="code taken"),
-    ],
-)
-def test_a_plan_that_cannot_be_is_refused(database, given, error):
-    plan = {"code": "new", "name": "New", "quantities": ["voltage_l1"], "every_seconds": 60}
-    with database.write() as session:
-        CollectionRepository(session).add_plan(**(plan | {"code": "taken"}))
-    with pytest.raises(error), database.write() as session:
-        CollectionRepository(session).add_plan(**(plan | given))
-    with database.read() as session:
-        assert [one.code for one in CollectionRepository(session).plans()] == ["taken"]
 
 
 def test_the_fleet_is_what_is_enabled(database):

@@ -26,6 +26,7 @@ _GROUPS: Final[tuple[tuple[str, tuple[tuple[Right, str], ...]], ...]] = (
             (Right.COMMANDS_APPROVE, N_("Agree to a trip that somebody else asked for")),
             (Right.COMMANDS_STANDING, N_("Ask for, agree to and end standing orders")),
             (Right.LINKS_VIEW, N_("See links, their health and the frames on them")),
+            (Right.PLANS_EDIT, N_("Add, change and delete reading plans")),
             (Right.METRICS_VIEW, N_("Fetch metrics, as Prometheus does")),
             (Right.REGISTRY_EDIT, N_("Import and change sites, areas, links, meters and points")),
         ),
