@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from wattkeeper.kernel.severity import Severity
 from wattkeeper.monitoring.limits import MeterFacts
-from wattkeeper.monitoring.models import Severity, SubjectKind
+from wattkeeper.monitoring.models import SubjectKind
 from wattkeeper.monitoring.values import Key
 
 Evidence = dict[str, Any]

@@ -27,7 +27,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
-from wattkeeper.monitoring.models import Severity
+from wattkeeper.kernel.severity import Severity
 
 PHASES: Final = ("l1", "l2", "l3")
 ONE: Final = Decimal(1)

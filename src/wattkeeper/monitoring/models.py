@@ -13,14 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from wattkeeper.kernel.columns import Json
 from wattkeeper.kernel.database import Base
-
-
-class Severity(enum.StrEnum):
-    """How much it matters."""
-
-    INFO = "info"
-    WARNING = "warning"
-    CRITICAL = "critical"
+from wattkeeper.kernel.severity import Severity
 
 
 class SubjectKind(enum.StrEnum):

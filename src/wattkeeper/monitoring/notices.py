@@ -16,13 +16,13 @@ import structlog
 from sqlalchemy.orm import Session
 
 from wattkeeper.kernel.database import Database
+from wattkeeper.kernel.severity import Severity
 from wattkeeper.monitoring.errors import MailNotSetUp, RecipientExists, RecipientRefused, UnknownRecipient
 from wattkeeper.monitoring.models import (
     NoticeKind,
     NoticeLanguage,
     NoticeRecipient,
     NoticeState,
-    Severity,
     SubjectKind,
 )
 from wattkeeper.monitoring.notice_repository import NoticeRepository

@@ -25,10 +25,11 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from wattkeeper.kernel.database import in_parts
+from wattkeeper.kernel.severity import Severity
 from wattkeeper.monitoring.decisions import Facts, Open
 from wattkeeper.monitoring.errors import BadCursor
 from wattkeeper.monitoring.limits import ONE, MeterFacts
-from wattkeeper.monitoring.models import Finding, Severity, SubjectKind
+from wattkeeper.monitoring.models import Finding, SubjectKind
 from wattkeeper.monitoring.values import (
     FindingFilter,
     FindingPage,

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from wattkeeper.kernel.severity import Severity
 from wattkeeper.monitoring.models import (
     NoticeKind,
     NoticeLanguage,
     NoticeState,
-    Severity,
     SubjectKind,
 )
 

@@ -10,8 +10,9 @@ from decimal import Decimal
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
+from wattkeeper.kernel.severity import Severity
 from wattkeeper.monitoring.limits import Code
-from wattkeeper.monitoring.models import NoticeKind, Severity, SubjectKind
+from wattkeeper.monitoring.models import NoticeKind, SubjectKind
 from wattkeeper.monitoring.values import FindingView
 from wattkeeper.readings.quantities import QUANTITIES
 

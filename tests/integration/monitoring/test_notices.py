@@ -13,8 +13,9 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
+from wattkeeper.kernel.severity import Severity
 from wattkeeper.monitoring.errors import MailNotSetUp, RecipientExists, RecipientRefused, UnknownRecipient
-from wattkeeper.monitoring.models import NoticeKind, NoticeLanguage, NoticeState, Severity
+from wattkeeper.monitoring.models import NoticeKind, NoticeLanguage, NoticeState
 from wattkeeper.monitoring.notices import NoticeService
 from wattkeeper.monitoring.service import MonitoringService
 from wattkeeper.monitoring.values import MailOptions, RecipientWanted

@@ -8,8 +8,9 @@ from sqlalchemy import event, insert, select
 from sqlalchemy.exc import DBAPIError
 
 from wattkeeper.collection.values import Presence
+from wattkeeper.kernel.severity import Severity
 from wattkeeper.monitoring.errors import AlreadyAcknowledged, BadCursor, UnknownFinding
-from wattkeeper.monitoring.models import Finding, Severity, SubjectKind
+from wattkeeper.monitoring.models import Finding, SubjectKind
 from wattkeeper.monitoring.service import MonitoringService
 from wattkeeper.monitoring.values import FindingFilter, OpenCounts
 from wattkeeper.registry.models import Meter

@@ -7,10 +7,11 @@ from decimal import Decimal
 import pytest
 
 from wattkeeper.collection.values import LiveReading
+from wattkeeper.kernel.severity import Severity
 from wattkeeper.monitoring.decisions import Cleared, Open, Raised, Updated
 from wattkeeper.monitoring.judging import Judge
 from wattkeeper.monitoring.limits import Limits, MeterFacts
-from wattkeeper.monitoring.models import Severity, SubjectKind
+from wattkeeper.monitoring.models import SubjectKind
 from wattkeeper.monitoring.values import Key
 
 NOW = datetime(2026, 11, 22, 9, 37, tzinfo=UTC)

@@ -6,9 +6,10 @@ from decimal import Decimal
 import pytest
 
 from wattkeeper.collection.values import LinkStatus, LiveReading, MeterState, Presence
+from wattkeeper.kernel.severity import Severity
 from wattkeeper.monitoring.decisions import Cleared, Facts, Open, Raised
 from wattkeeper.monitoring.limits import Code, Limits, MeterFacts
-from wattkeeper.monitoring.models import Severity, SubjectKind
+from wattkeeper.monitoring.models import SubjectKind
 from wattkeeper.monitoring.values import Key
 from wattkeeper.monitoring.watching import Watch
 

@@ -7,8 +7,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from wattkeeper.kernel.severity import Severity
 from wattkeeper.monitoring.limits import SEVERITIES, Code
-from wattkeeper.monitoring.models import NoticeKind, Severity, SubjectKind
+from wattkeeper.monitoring.models import NoticeKind, SubjectKind
 from wattkeeper.monitoring.values import FindingView
 from wattkeeper.monitoring.words import CODES, advice_of, message_of, name_of, rule_of, sentence_of
 

@@ -5,8 +5,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
+from wattkeeper.kernel.severity import Severity
 from wattkeeper.monitoring import words
-from wattkeeper.monitoring.models import NoticeLanguage, Severity
+from wattkeeper.monitoring.models import NoticeLanguage
 from wattkeeper.monitoring.values import (
     FindingFilter,
     FindingView,

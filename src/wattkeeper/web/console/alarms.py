@@ -7,9 +7,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.responses import Response
 
 from wattkeeper.kernel.errors import WattkeeperError
+from wattkeeper.kernel.severity import Severity
 from wattkeeper.monitoring import words
 from wattkeeper.monitoring.limits import Code
-from wattkeeper.monitoring.models import Severity
 from wattkeeper.monitoring.values import FindingFilter, FindingView
 from wattkeeper.security.rights import Right
 from wattkeeper.web.access import needs, principal_of

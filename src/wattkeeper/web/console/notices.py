@@ -8,8 +8,9 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.responses import Response
 
 from wattkeeper.kernel.errors import WattkeeperError
+from wattkeeper.kernel.severity import Severity
 from wattkeeper.monitoring import words
-from wattkeeper.monitoring.models import NoticeLanguage, NoticeState, Severity
+from wattkeeper.monitoring.models import NoticeLanguage, NoticeState
 from wattkeeper.monitoring.values import RecipientWanted
 from wattkeeper.security.rights import Right
 from wattkeeper.web.access import needs

@@ -6,8 +6,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from wattkeeper.kernel.severity import Severity
 from wattkeeper.monitoring import words
-from wattkeeper.monitoring.models import NoticeKind, NoticeState, Severity, SubjectKind
+from wattkeeper.monitoring.models import NoticeKind, NoticeState, SubjectKind
 from wattkeeper.monitoring.values import FindingView, NoticeView, OpenCounts
 from wattkeeper.security.rights import Right
 from wattkeeper.web.language import Language

@@ -10,8 +10,9 @@ from typing import Any, Final, Literal
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from wattkeeper.kernel.severity import Severity
 from wattkeeper.kernel.timerange import TimeRange
-from wattkeeper.monitoring.models import Severity, SubjectKind
+from wattkeeper.monitoring.models import SubjectKind
 from wattkeeper.readings.store import ReadingsStore
 from wattkeeper.registry.repository import Registry
 from wattkeeper.registry.values import InstalledMeter
