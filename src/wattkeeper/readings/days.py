@@ -27,26 +27,33 @@ DAYS_SCHEMA = pa.schema(
         ("energy", pa.decimal128(18, 4)),
         ("intervals", pa.int64()),
         ("estimated", pa.int64()),
+        ("edited", pa.int64()),
         ("without_energy", pa.int64()),
     ]
 )
-"""Energy of each day, of how many intervals it is the sum, and how many are not measured or have no energy."""
+"""Energy of each day, of how many intervals it is the sum, and how many of them rest on an estimate, else on a
+person's entry, or have no energy; the others are measured."""
 POINTS_SCHEMA = pa.schema([("point_id", pa.int64()), *list(DAYS_SCHEMA)[1:]])
 """The same of each point."""
+PLACES_SCHEMA = pa.schema([("place", pa.int64()), *list(DAYS_SCHEMA)])
+"""The same of each day and place."""
 
 _MONTHS_KEPT = 15
 _FEW = 100
 """So many points of a month are read in a tenth of a second where they are stored."""
-_COUNTED = ("energy", "intervals", "estimated", "without_energy")
+_COUNTED = ("energy", "intervals", "estimated", "edited", "without_energy")
 _DAY = timedelta(days=1)
 
 
 def _sums(sign: str = "1") -> str:
     """The columns of a day's totals from intervals, each counted ``sign`` times, as SQL."""
-    estimated = f"energy IS NOT NULL AND status & {IntervalStatus.ESTIMATED.value} <> 0"
+    ground = f"status & {(IntervalStatus.ESTIMATED | IntervalStatus.EDITED).value}"
+    estimated = f"energy IS NOT NULL AND {ground} & {IntervalStatus.ESTIMATED.value} <> 0"
+    edited = f"energy IS NOT NULL AND {ground} = {IntervalStatus.EDITED.value}"
     return f"""
         coalesce(sum({sign} * energy), 0) AS energy, sum({sign}) AS intervals,
         coalesce(sum({sign}) FILTER ({estimated}), 0) AS estimated,
+        coalesce(sum({sign}) FILTER ({edited}), 0) AS edited,
         coalesce(sum({sign}) FILTER (energy IS NULL), 0) AS without_energy"""
 
 
@@ -85,7 +92,9 @@ class DayTotals:
         first, last = whole
         cut = period.minus(TimeRange(start_of_day(first, zone), start_of_day(last + _DAY, zone)))
         ends = [self._stored(ids, quantity, part, zone) for part in cut]
-        kept = self._remembered("day", ids, quantity, (first, last), zone).cast(DAYS_SCHEMA)
+        kept = self._remembered("day", chosen_ids("point_id", ids), quantity, (first, last), zone).cast(
+            DAYS_SCHEMA
+        )
         return pa.concat_tables([kept, *ends]).sort_by("day")
 
     def by_point(
@@ -93,7 +102,16 @@ class DayTotals:
     ) -> pa.Table:
         """The sums of each point over all days from the first to the last (POINTS_SCHEMA)."""
         ids = None if point_ids is None else list(point_ids)
-        return self._remembered("point_id", ids, quantity, days, zone).cast(POINTS_SCHEMA)
+        chosen = chosen_ids("point_id", ids)
+        return self._remembered("point_id", chosen, quantity, days, zone).cast(POINTS_SCHEMA)
+
+    def by_place(self, places: pa.Table, quantity: str, days: tuple[date, date], zone: ZoneInfo) -> pa.Table:
+        """The sums of the points of each place on each day from the first to the last (PLACES_SCHEMA).
+
+        ``places`` says where each point counts: its columns are point_id and place.
+        """
+        found = self._remembered("place, day", "true", quantity, days, zone, places=places)
+        return found.cast(PLACES_SCHEMA)
 
     def _stored(
         self, ids: Sequence[int] | None, quantity: str, period: TimeRange, zone: ZoneInfo
@@ -106,16 +124,27 @@ class DayTotals:
             return rows.to_arrow_table().cast(DAYS_SCHEMA)
 
     def _remembered(
-        self, by: str, ids: Sequence[int] | None, quantity: str, days: tuple[date, date], zone: ZoneInfo
+        self,
+        by: str,
+        chosen: str,
+        quantity: str,
+        days: tuple[date, date],
+        zone: ZoneInfo,
+        *,
+        places: pa.Table | None = None,
     ) -> pa.Table:
         first, last = days
         with self._lock, self._lake.reading() as cursor:
             kept = self._complete(cursor, quantity, zone)
             for month in _months(first, last, zone):
                 self._load(cursor, kept, *month)
+            source = f"memory.{kept.table}"
+            if places is not None:
+                cursor.register("places", places)
+                source += " JOIN places USING (point_id)"
             rows = cursor.execute(f"""
-                SELECT {by}, {", ".join(f"sum({name}) AS {name}" for name in _COUNTED)} FROM memory.{kept.table}
-                WHERE day BETWEEN DATE '{first}' AND DATE '{last}' AND {chosen_ids("point_id", ids)}
+                SELECT {by}, {", ".join(f"sum({name}) AS {name}" for name in _COUNTED)} FROM {source}
+                WHERE day BETWEEN DATE '{first}' AND DATE '{last}' AND {chosen}
                 GROUP BY {by} HAVING sum(intervals) > 0 ORDER BY {by}
             """)  # noqa: S608  built from checked parts
             found = rows.to_arrow_table()
@@ -131,7 +160,7 @@ class DayTotals:
             cursor.execute(f"""
                 CREATE TABLE memory.{kept.table} (
                     point_id BIGINT, day DATE, energy DECIMAL(18,4), intervals INTEGER, estimated INTEGER,
-                    without_energy INTEGER, PRIMARY KEY (day, point_id)
+                    edited INTEGER, without_energy INTEGER, PRIMARY KEY (day, point_id)
                 )""")
             self._kept[quantity, zone.key] = kept
         elif recorded > kept.seen and kept.months:

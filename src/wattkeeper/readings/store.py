@@ -110,6 +110,12 @@ class ReadingsStore(StoreQueries, Histories):
         """The energy of each of some points, None meaning all, over civil days, the last included (POINTS_SCHEMA)."""
         return self._days.by_point(point_ids, quantity, days, zone)
 
+    def energy_of_places(
+        self, places: pa.Table, quantity: str, days: tuple[date, date], zone: ZoneInfo
+    ) -> pa.Table:
+        """The energy of places, a table of point_id and place, on each civil day, the last included (PLACES_SCHEMA)."""
+        return self._days.by_place(places, quantity, days, zone)
+
     def maintain(
         self,
         now: datetime | None = None,

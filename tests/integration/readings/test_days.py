@@ -51,9 +51,12 @@ def added_up(store, point_ids, period):
         day = row["start_at"].astimezone(BERLIN).date()
         known = row["energy"] is not None
         energy[day] += row["energy"] or 0
-        count[day] += Counter(all=1, estimated=int(known and bool(row["status"] & 1)), without=int(not known))
+        ground = (
+            "without" if not known else ("measured", "estimated", "edited", "estimated")[row["status"] & 3]
+        )
+        count[day] += Counter(("all", ground))
     return [
-        (day, energy[day], count[day]["all"], count[day]["estimated"], count[day]["without"])
+        (day, energy[day], *(count[day][kind] for kind in ("all", "estimated", "edited", "without")))
         for day in sorted(energy)
     ]
 
@@ -70,7 +73,7 @@ def test_a_late_value_of_a_past_day_changes_its_sum_and_no_other(store):
         (1, first, "1.25", IntervalStatus.ESTIMATED), (1, first + QUARTER, None, IntervalStatus.IMPLAUSIBLE)
     )
     store.append_intervals(late, second + timedelta(days=9))
-    assert told(store, None, MARCH) == [(before[0][0], Decimal("3.25"), 3, 1, 1), before[1]]
+    assert told(store, None, MARCH) == [(before[0][0], Decimal("3.25"), 3, 1, 0, 1), before[1]]
 
 
 def test_an_interval_that_is_withdrawn_leaves_no_day_behind(store):
@@ -104,6 +107,8 @@ def test_sums_are_those_of_the_intervals_after_every_commit(store, seed):
     statuses = [
         IntervalStatus.OK,
         IntervalStatus.ESTIMATED,
+        IntervalStatus.EDITED,
+        IntervalStatus.ESTIMATED | IntervalStatus.EDITED,
         IntervalStatus.IMPLAUSIBLE,
         IntervalStatus.WITHDRAWN,
     ]
@@ -146,3 +151,18 @@ def test_the_sums_of_points_are_those_of_their_intervals(store):
             expected[row["point_id"]] += row["energy"]
         found = store.energy_of_points(points, ENERGY, (first, last), BERLIN).to_pylist()
         assert {row["point_id"]: row["energy"] for row in found} == dict(expected)
+
+
+def test_the_sums_of_places_are_those_of_their_points_and_of_no_other(store):
+    starts = [slot.start for slot in MARCH.slots(timedelta(hours=6), BERLIN)]
+    rows = [(point, start, f"{point}.25") for point in (1, 2, 3) for start in starts]
+    edited = [(2, MARCH.start, "9", IntervalStatus.EDITED)]
+    store.append_intervals(intervals(*rows), MARCH.closed_end)
+    store.append_intervals(intervals(*edited), MARCH.closed_end)
+    places = pa.table({"point_id": pa.array([1, 2, 4]), "place": pa.array([70, 70, 80])})
+    first, second = date(2026, 3, 1), date(2026, 3, 2)
+    found = store.energy_of_places(places, ENERGY, (first, second), BERLIN).sort_by("day").to_pylist()
+    assert [tuple(row.values()) for row in found] == [
+        (70, first, 4 * Decimal("1.25") + 9 + 3 * Decimal("2.25"), 8, 0, 1, 0),
+        (70, second, 4 * Decimal("3.5"), 8, 0, 0, 0),
+    ]
