@@ -23,13 +23,14 @@ from wattkeeper.readings.layout import newest, prepare
 from wattkeeper.readings.maintenance import Maintained, Maintenance
 from wattkeeper.readings.queries import StoreQueries
 from wattkeeper.readings.schemas import Appended
+from wattkeeper.readings.series import Series
 from wattkeeper.readings.surroundings import Surroundings
 from wattkeeper.readings.versions import INTERVALS, READINGS, VersionedTable
 
 _ATTEMPTS = 8
 
 
-class ReadingsStore(StoreQueries, Histories):
+class ReadingsStore(StoreQueries, Histories, Series):
     """Readings, intervals and exchanges of all meters; open it with `ReadingsStore.open`."""
 
     def __init__(self, lake: Lake) -> None:
