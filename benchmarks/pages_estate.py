@@ -229,6 +229,7 @@ class Load:
                 decimals((energy * self._ratio[:, None]).ravel() * 100),
                 pa.array(np.zeros(rows, np.int32)),
                 _constant("measured", rows),
+                pa.nulls(rows, INTERVAL_SCHEMA.field("error").type),
             ],
             schema=INTERVAL_SCHEMA,
         )

@@ -8,7 +8,14 @@ import pyarrow.compute as pc
 
 from wattkeeper.readings.errors import BadReadings
 from wattkeeper.readings.quantities import QUANTITIES
-from wattkeeper.readings.schemas import EXCHANGE_SCHEMA, INTERVAL_SCHEMA, METHODS, READING_SCHEMA, SOURCES
+from wattkeeper.readings.schemas import (
+    ESTIMATES,
+    EXCHANGE_SCHEMA,
+    INTERVAL_SCHEMA,
+    METHODS,
+    READING_SCHEMA,
+    SOURCES,
+)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # DL/T 645-2007 stamps carry two digits of the year, so no meter can mean another century: 2000 to 2099 on a civil
@@ -37,9 +44,10 @@ def checked_readings(table: pa.Table) -> pa.Table:
 
 def checked_intervals(table: pa.Table) -> pa.Table:
     """The batch in INTERVAL_SCHEMA exactly, or BadReadings."""
-    batch = _shaped(table, INTERVAL_SCHEMA, nullable={"energy"})
+    batch = _shaped(table, INTERVAL_SCHEMA, nullable={"energy", "error"})
     _known(batch, "quantity", tuple(QUANTITIES))
     _known(batch, "method", METHODS)
+    _errors_of_estimates(batch)
     _in_range(batch, "start_at", "point_id")
     backwards = pc.less_equal(batch["end_at"], batch["start_at"])
     if pc.any(backwards).as_py():
@@ -48,6 +56,21 @@ def checked_intervals(table: pa.Table) -> pa.Table:
             f"An interval of metering point {row['point_id']} ends at {row['end_at']}, not after its start."
         )
     return batch
+
+
+def _errors_of_estimates(batch: pa.Table) -> None:
+    """Only an estimate has an error, and none is below zero."""
+    estimated = pc.is_in(batch["method"], pa.array(ESTIMATES))
+    wrong = pc.and_kleene(
+        pc.is_valid(batch["error"]), pc.or_(pc.invert(estimated), pc.less(batch["error"], 0))
+    )
+    if pc.any(wrong).as_py():
+        row = batch.filter(wrong).slice(0, 1).to_pylist()[0]
+        raise BadReadings(
+            f"A {row['method']} interval of metering point {row['point_id']} has the error {row['error']}; "
+            "none of the batch was stored.",
+            hint=f"Only the estimates {', '.join(ESTIMATES)} have one, and it is not below zero.",
+        )
 
 
 def checked_exchanges(table: pa.Table) -> pa.Table:

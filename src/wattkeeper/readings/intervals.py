@@ -309,6 +309,7 @@ def _table(groups: Sequence[Group], pieces: _Pieces, energies: _Energies) -> pa.
         decimals(energy, lost),
         pa.array(status.astype(np.int32)),
         pa.array(method, pa.string()),
+        pa.nulls(len(heads), ENERGY),
     ]
     return pa.table(columns, schema=INTERVAL_SCHEMA).filter(pa.array(told))
 

@@ -5,15 +5,15 @@ import duckdb
 from wattkeeper.readings.errors import StoreTooNew
 from wattkeeper.readings.lake import Lake
 
-FORMAT = 1
-"""Raised with every change of the tables that an older version could not work with."""
+FORMAT = 2
+"""Raised with every change of the tables that an older version could not work with; 2: intervals have an error."""
 
 READING_COLUMNS = """
     meter_id BIGINT, quantity VARCHAR, read_at TIMESTAMPTZ, value DECIMAL(18,4), status INTEGER, source VARCHAR,
     exchange_id BIGINT, recorded_at TIMESTAMPTZ"""
 _INTERVAL = """
     point_id BIGINT, quantity VARCHAR, start_at TIMESTAMPTZ, end_at TIMESTAMPTZ, energy DECIMAL(18,4), status INTEGER,
-    method VARCHAR, recorded_at TIMESTAMPTZ"""
+    method VARCHAR, error DECIMAL(18,4), recorded_at TIMESTAMPTZ"""
 _EXCHANGE = """
     exchange_id BIGINT, link_id BIGINT, meter_id BIGINT, began_at TIMESTAMPTZ, ended_at TIMESTAMPTZ, request BLOB,
     reply BLOB, outcome VARCHAR"""
@@ -55,6 +55,15 @@ _OPTIONS = (
 )
 
 
+# What brings a store from the format before to each format.
+_UPGRADES = {
+    2: tuple(
+        f"ALTER TABLE lake.{table} ADD COLUMN error DECIMAL(18,4)"
+        for table in ("interval", "interval_superseded")
+    ),
+}
+
+
 def stored_format(cursor: duckdb.DuckDBPyConnection) -> int | None:
     """The format of the store's tables, or None where there are none yet."""
     present = cursor.execute(
@@ -66,7 +75,7 @@ def stored_format(cursor: duckdb.DuckDBPyConnection) -> int | None:
 
 
 def prepare(lake: Lake) -> None:
-    """Create the tables in a new store; refuse one whose tables are newer than this program."""
+    """Create the tables in a new store, bring an older one to this format; refuse one that is newer."""
     with lake.guard.writing(), lake.transaction() as cursor:
         found = stored_format(cursor)
         if found is None:
@@ -76,6 +85,8 @@ def prepare(lake: Lake) -> None:
                 f"The readings store {lake.place} has format {found}; this version of Wattkeeper knows up to {FORMAT}.",
                 hint="Start the newer version again, or restore the copy made before the update.",
             )
+        else:
+            _upgrade(cursor, found)
 
 
 def _create(cursor: duckdb.DuckDBPyConnection) -> None:
@@ -90,6 +101,14 @@ def _create(cursor: duckdb.DuckDBPyConnection) -> None:
             cursor.execute(f"ALTER TABLE lake.{name} SET SORTED BY ({sort})")
     cursor.execute("CREATE TABLE lake.store_format (format INTEGER)")
     cursor.execute(f"INSERT INTO lake.store_format VALUES ({FORMAT})")  # noqa: S608  a constant of this module
+
+
+def _upgrade(cursor: duckdb.DuckDBPyConnection, found: int) -> None:
+    """In the caller's one transaction: a kill leaves the store in the format it had."""
+    for target in range(found + 1, FORMAT + 1):
+        for statement in _UPGRADES[target]:
+            cursor.execute(statement)
+        cursor.execute(f"INSERT INTO lake.store_format VALUES ({target})")  # noqa: S608  a number
 
 
 def newest(cursor: duckdb.DuckDBPyConnection, lake: Lake, table: str, column: str) -> int:

@@ -50,9 +50,14 @@ INTERVAL_SCHEMA = pa.schema(
         ("energy", ENERGY),
         ("status", pa.int32()),
         ("method", pa.string()),
+        ("error", ENERGY),
     ]
 )
-"""Energy of a metering point over a half-open period, ratio applied. Null energy: known to be unknown (see status)."""
+"""Energy of a metering point over a half-open period, ratio applied. Null energy: known to be unknown (see status).
+
+``error`` is half the width of the band in which the true energy of an estimated interval lies nine times out of ten;
+null where nothing was estimated, and where a store of format 1 had an estimate.
+"""
 
 STORED_INTERVAL_SCHEMA = INTERVAL_SCHEMA.append(pa.field("recorded_at", INSTANT))
 
@@ -74,8 +79,16 @@ and stamped. A file comes last: nothing imported replaces what was read from the
 frame. Who wants a file's value to win edits the reading.
 """
 
-METHODS = ("none", "linear", "measured", "edited")
-"""How an interval came about: ``none`` says why there is no energy in its status."""
+METHODS = ("none", "linear", "profile", "history", "peers", "measured", "edited")
+"""How an interval came about: ``none`` says why there is no energy in its status.
+
+Estimated between two trusted registers, and adding up to their difference: ``linear``, the straight line, and
+``profile``, the point's own like days scaled to the difference. Estimated without a register to add up to:
+``history``, the point's own like days, and ``peers``, points like it. ``measured`` and ``edited`` say what they are.
+"""
+
+ESTIMATES = ("linear", "profile", "history", "peers")
+"""The methods whose energy is an estimate."""
 
 
 class ReadingStatus(enum.IntFlag):

@@ -47,11 +47,11 @@ def instant(microseconds_utc: int) -> str:
 def known(table: VersionedTable, condition: str, as_known_at: datetime | None) -> str:
     """The rows of the current state, or of what was known at a moment, as SQL."""
     if as_known_at is None:
-        return f"SELECT * FROM lake.{table.name} WHERE {condition}"  # noqa: S608  built from checked parts
+        return f"SELECT {table.stored} FROM lake.{table.name} WHERE {condition}"  # noqa: S608  built from checked parts
     moment = instant(microseconds(as_known_at))
     return f"""
-        SELECT * FROM lake.{table.name} WHERE {condition} AND recorded_at <= {moment}
+        SELECT {table.stored} FROM lake.{table.name} WHERE {condition} AND recorded_at <= {moment}
         UNION ALL
-        SELECT * EXCLUDE (superseded_at) FROM lake.{table.superseded}
+        SELECT {table.stored} FROM lake.{table.superseded}
         WHERE {condition} AND recorded_at <= {moment} AND superseded_at > {moment}
     """  # noqa: S608  built from checked parts

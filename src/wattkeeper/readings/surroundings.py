@@ -109,7 +109,8 @@ class Surroundings:
             rows = cursor.execute(
                 f"""
                 SELECT DISTINCT i.point_id, i.quantity, i.start_at, i.end_at, NULL::DECIMAL(18,4) AS energy,
-                       {IntervalStatus.WITHDRAWN.value}::INTEGER AS status, 'none' AS method
+                       {IntervalStatus.WITHDRAWN.value}::INTEGER AS status, 'none' AS method,
+                       NULL::DECIMAL(18,4) AS error
                 FROM lake.interval i
                 JOIN windows w ON w.point_id = i.point_id AND w.quantity = i.quantity
                               AND i.start_at >= w.start_at AND i.start_at < w.end_at

@@ -52,6 +52,11 @@ class VersionedTable:
         """The appended columns, as SQL."""
         return ", ".join(self.schema.names)
 
+    @property
+    def stored(self) -> str:
+        """The columns of a winner, as SQL; a store that was upgraded has them in another order."""
+        return f"{self.columns}, recorded_at"
+
     def rank(self, row: str) -> str:
         """The rank of a row of the alias ``row``, as SQL."""
         cases = " ".join(
@@ -78,8 +83,9 @@ INTERVALS = VersionedTable(
     time="start_at",
     ranked_by="method",
     ranks=METHODS,
-    rank_levels=(0, 0, 0, 1),  # whatever is derived last stands, but for a person's edit
-    same=("end_at", "energy", "status"),
+    # whatever is derived last stands, but for a person's edit
+    rank_levels=tuple(int(method == "edited") for method in METHODS),
+    same=("end_at", "energy", "status", "method", "error"),
 )
 
 
@@ -127,7 +133,7 @@ def store(
         if set(verdicts) - {"new"}:
             return _apply(cursor, table, recorded_at=recorded_at, first=first, last=last)
     cursor.execute(
-        f"INSERT INTO lake.{table.name} SELECT {table.columns}, make_timestamptz(?) FROM batch",  # noqa: S608
+        f"INSERT INTO lake.{table.name} ({table.stored}) SELECT {table.columns}, make_timestamptz(?) FROM batch",  # noqa: S608
         [recorded_at],
     )
     return Appended(accepted=batch.num_rows, repeated=0, superseding=0)
@@ -184,8 +190,8 @@ def _apply(
     )
     moved = cursor.execute(
         f"""
-        INSERT INTO lake.{table.superseded}
-        SELECT r.*, make_timestamptz({recorded_at}) FROM lake.{table.name} r
+        INSERT INTO lake.{table.superseded} ({table.stored}, superseded_at)
+        SELECT {table.stored}, make_timestamptz({recorded_at}) FROM lake.{table.name} r
         SEMI JOIN (FROM temp.staged WHERE verdict = 'supersede') s ON {_equal_keys(table, "s", "r")}
         WHERE {_slice(table, "r", first, last)}
         """  # noqa: S608
@@ -199,13 +205,13 @@ def _apply(
         )
     outranked = cursor.execute(
         f"""
-        INSERT INTO lake.{table.superseded}
+        INSERT INTO lake.{table.superseded} ({table.stored}, superseded_at)
         SELECT {table.columns}, make_timestamptz({recorded_at}), make_timestamptz({recorded_at}) FROM temp.lesser
         """  # noqa: S608
     ).fetchall()[0][0]
     accepted = cursor.execute(
         f"""
-        INSERT INTO lake.{table.name}
+        INSERT INTO lake.{table.name} ({table.stored})
         SELECT {table.columns}, make_timestamptz({recorded_at}) FROM temp.staged WHERE verdict IN ('new', 'supersede')
         """  # noqa: S608
     ).fetchall()[0][0]

@@ -351,6 +351,21 @@ def test_intervals_are_versioned_and_a_persons_edit_stands(store):
     assert store.intervals(as_known_at=T0)["energy"].to_pylist() == [Decimal(1), Decimal(2)]
 
 
+def test_only_an_estimate_has_an_error_and_none_is_below_zero(store):
+    def append(method: str, error: str | None) -> Appended:
+        row = interval(T0, "1", method, 1) | {"error": None if error is None else Decimal(error)}
+        return store.append_intervals(pa.Table.from_pylist([row], schema=INTERVAL_SCHEMA), T0)
+
+    assert append("linear", "0.25").accepted == 1
+    assert append("linear", "0.25").repeated == 1
+    assert append("profile", "0.25").superseding == 1
+    with pytest.raises(BadReadings, match=r"measured interval of metering point 1 has the error 0\.2500"):
+        append("measured", "0.25")
+    with pytest.raises(BadReadings, match=r"error -0\.0001"):
+        append("linear", "-0.0001")
+    assert store.intervals()["error"].to_pylist() == [Decimal("0.25")]
+
+
 def test_daily_energy_is_the_sum_of_the_intervals_of_the_civil_day(store):
     shanghai = ZoneInfo("Asia/Shanghai")
     midnight = datetime(2026, 1, 4, 16, tzinfo=UTC)

@@ -52,6 +52,7 @@ def test_stamped_registers_give_measured_intervals(installed, registers):
         "energy": Decimal("1.2500"),
         "status": 0,
         "method": "measured",
+        "error": None,
     }
     assert told(derived) == [(0, "1.25", OK), (15, "0.25", OK)]
 
