@@ -1,0 +1,19 @@
+"""What can go wrong between a remote collector and the platform, each a sentence for the person who has to act."""
+
+from wattkeeper.readings.errors import ReadingsError
+
+
+class BadBatch(ReadingsError):
+    """Bytes that are no batch, or a damaged one; nothing of it was taken."""
+
+
+class UnknownBatchVersion(BadBatch):
+    """A batch of a version that this program does not know."""
+
+
+class BatchTooLarge(BadBatch):
+    """More rows or bytes than a batch may have."""
+
+
+class BaseUnknown(ReadingsError):
+    """The batch says what changed since one that this receiver does not remember; it has to come self-contained."""
