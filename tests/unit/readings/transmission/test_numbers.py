@@ -66,7 +66,7 @@ def test_any_bytes_come_back(source):
 
 def test_a_compressed_run_is_never_unpacked_beyond_what_was_told():
     bomb = pack_bytes(bytes(range(200)) * 50_000)
-    assert len(bomb) < 2000
+    assert len(bomb) < 20_000
     for told in (100, 9_999_999, 10_000_001):
-        with pytest.raises(BadBatch, match="damaged|another number"):
+        with pytest.raises(BadBatch, match=r"damaged|another number"):
             unpack_bytes(Reader(bomb), told)
