@@ -93,7 +93,7 @@ def collect(readings: pa.Table, groups: Sequence[Group]) -> Registers:
     group, at, value, edited = _gathered(readings, groups)
     both_ways = _of_groups(groups, lambda g: int(catalogue_entry(g.quantity).counts_both_ways)).astype(bool)
     rolled, _, _ = _judged(groups, group, at, value, both_ways)
-    keep = _trusted(group, value, rolled, edited | both_ways[group])
+    keep = trusted(group, value, rolled, edited | both_ways[group])
     group, at, value, edited = group[keep], at[keep], value[keep], edited[keep]
     rolled, backwards, implausible = _judged(groups, group, at, value, both_ways)
     rollovers = _counted(rolled, group)
@@ -156,7 +156,7 @@ def _engine() -> duckdb.DuckDBPyConnection:
     return duckdb.connect()
 
 
-def _trusted(group: Integers, value: Integers, rolled: Flags, exempt: Flags) -> Flags:
+def trusted(group: Integers, value: Integers, rolled: Flags, exempt: Flags) -> Flags:
     """All but single readings that contradict both their neighbours.
 
     A register that drops and is back above where it was had one bad reading; so had one that jumps up and is then
