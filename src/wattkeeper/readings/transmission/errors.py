@@ -17,3 +17,11 @@ class BatchTooLarge(BadBatch):
 
 class BaseUnknown(ReadingsError):
     """The batch says what changed since one that this receiver does not remember; it has to come self-contained."""
+
+
+class OutboxFull(ReadingsError):
+    """The outbox has no room: its bound is reached or its disk is full; what it holds already is safe."""
+
+
+class OutboxUnusable(ReadingsError):
+    """The outbox's folder cannot be read or written."""

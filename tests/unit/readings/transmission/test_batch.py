@@ -358,7 +358,7 @@ def test_a_forged_batch_with_a_right_checksum_is_read_or_refused_and_nothing_els
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", BATCHES)
-@settings(max_examples=20_000, deadline=None)
+@settings(max_examples=5_000, deadline=None)
 @given(data=st.data())
 def test_many_forged_batches(kind, data):
     payload, read = BATCHES[kind]
