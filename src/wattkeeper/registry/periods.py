@@ -56,6 +56,24 @@ class Periods:
         found = [_installed_meter(row) for row in rows if chosen is None or row.meter_id in chosen]
         return sorted(found, key=lambda installed: (installed.point_id, installed.period.start))
 
+    def spans(
+        self,
+        *,
+        point_ids: Collection[int] | None = None,
+        meter_ids: Collection[int] | None = None,
+        period: TimeRange,
+    ) -> list[tuple[int, int, TimeRange]]:
+        """Which meter was at which point when, for points within the scope: (point, meter, period), cut to ``period``."""
+        column = Installation.point_id if point_ids is not None else Installation.meter_id
+        wanted: _AnySelect = select(
+            Installation.point_id, Installation.meter_id, Installation.valid_from, Installation.valid_to
+        ).where(_touches(Installation.valid_from, Installation.valid_to, period))
+        if not self._scope.everything:
+            wanted = wanted.where(Installation.point_id.in_(self._scope.points()))
+        rows = self._in_chunks(wanted, column, (point_ids if point_ids is not None else meter_ids) or ())
+        cut = ((row[0], row[1], TimeRange(row[2], row[3]).intersection(period)) for row in rows)
+        return [(point, meter, span) for point, meter, span in cut if span is not None]
+
     def installed_now(self, point_id: int, *, lock: bool = False) -> Installation | None:
         """The open installation of a point; ``lock`` makes other writers of it wait for this transaction."""
         wanted = select(Installation).where(
