@@ -22,6 +22,7 @@ from wattkeeper.web.api import overview as api_overview
 from wattkeeper.web.api import portal as api_portal
 from wattkeeper.web.api import recordings as api_recordings
 from wattkeeper.web.api import search as api_search
+from wattkeeper.web.api import series as api_series
 from wattkeeper.web.api import standing_orders as api_standing_orders
 from wattkeeper.web.api.description import described, operation_id
 from wattkeeper.web.assets import Assets
@@ -72,6 +73,7 @@ TAGS = [
     {"name": "overview", "description": "The figures of the installation."},
     {"name": "meters", "description": "Meters, their values, readings and the frames these came in."},
     {"name": "load curves", "description": "Energy and mean power over time."},
+    {"name": "series", "description": "Any meters, points and areas over any period at any resolution."},
     {"name": "commands", "description": "What meters are told, who agreed, and what became of it."},
     {"name": "areas", "description": "Where meters hang: the tree of areas, with what each used."},
     {"name": "links", "description": "The ways to meters, and their health."},
@@ -176,6 +178,7 @@ def _api() -> APIRouter:
         api_standing_orders,
         api_meters,
         api_curves,
+        api_series,
         api_areas,
         api_editing,
         api_money,
