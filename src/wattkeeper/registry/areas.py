@@ -7,10 +7,11 @@ from typing import Any
 from sqlalchemy import Select, func, or_, select
 
 from wattkeeper.kernel.database import in_parts
+from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.registry.models import Area, Installation, Meter, MeteringPoint
 from wattkeeper.registry.periods import Periods
 from wattkeeper.registry.scope import at_and_below
-from wattkeeper.registry.values import AreaNode
+from wattkeeper.registry.values import AreaNode, MeasuredSpan
 
 Place = tuple[int, int | None]
 """A site and an area; None stands for what belongs to no area."""
@@ -76,17 +77,37 @@ class Areas(Periods):
         )
         return {row[0]: (row[1], row[2]) for row in self._session.execute(wanted)}
 
-    def meters_of_points(
-        self, now: datetime, *, point_ids: Collection[int] | None = None
-    ) -> list[tuple[int, int, int]]:
-        """The meters that hang at points within: (point, meter, minutes of the point's grid); None is all points."""
-        columns = Installation.point_id, Installation.meter_id, MeteringPoint.interval_minutes
-        wanted = self._hanging(select(*columns), now)
+    def measured_spans(
+        self, period: TimeRange, *, point_ids: Collection[int] | None = None
+    ) -> list[MeasuredSpan]:
+        """When meters in use hung at points within, where that touches a closed period; None is all points.
+
+        A point may have several.
+        """
+        wanted = (
+            select(
+                MeteringPoint.id,
+                MeteringPoint.site_id,
+                MeteringPoint.area_id,
+                MeteringPoint.interval_minutes,
+                Installation.valid_from,
+                Installation.valid_to,
+            )
+            .select_from(Installation)
+            .join(MeteringPoint, MeteringPoint.id == Installation.point_id)
+            .join(Meter, Meter.id == Installation.meter_id)
+            .where(
+                self._scope.has_point(),
+                Meter.enabled,
+                Installation.valid_from < period.closed_end,
+                or_(Installation.valid_to.is_(None), Installation.valid_to > period.start),
+            )
+        )
         if point_ids is not None and len(point_ids) <= _NAMED_AT_ONCE:
-            wanted = wanted.where(Installation.point_id.in_(point_ids))
-        rows = [(row[0], row[1], row[2]) for row in self._session.execute(wanted)]
+            wanted = wanted.where(MeteringPoint.id.in_(point_ids))
+        rows = [MeasuredSpan(*row) for row in self._session.execute(wanted)]
         chosen = None if point_ids is None else set(point_ids)
-        return [row for row in rows if chosen is None or row[0] in chosen]
+        return [row for row in rows if chosen is None or row.point_id in chosen]
 
     def _hanging(self, wanted: Select[*tuple[Any, ...]], now: datetime) -> Select[*tuple[Any, ...]]:
         """Of a statement over Installation: the meters in use that hang at points within."""

@@ -113,6 +113,18 @@ class AreaNode:
 
 
 @dataclass(frozen=True, slots=True)
+class MeasuredSpan:
+    """A meter at a point for a period, so that the point's energy is to be known; ``end`` is None while it hangs."""
+
+    point_id: int
+    site_id: int
+    area_id: int | None
+    interval_minutes: int
+    start: datetime
+    end: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class AccountOfPoint:
     """Which account pays for a metering point, and for how long."""
 

@@ -48,6 +48,8 @@ from wattkeeper.web.console import (
     notices,
     overview,
     recordings,
+    point_day,
+    quality,
     reference,
     registry_forms,
     search,
@@ -60,11 +62,13 @@ from wattkeeper.web.guard import Guard
 from wattkeeper.web.idempotency import Idempotency
 from wattkeeper.web.pages import Pages, first_zone
 from wattkeeper.web.portal import PORTAL
-from wattkeeper.web.queries.areas import RememberedEnergies
+from wattkeeper.web.queries.areas import energies
 from wattkeeper.web.queries.imports import Uploads
 from wattkeeper.web.queries.overview import RememberedByScope, figures
 from wattkeeper.web.services import Services
+from wattkeeper.web.queries.kept import KeptByScope
 
+from wattkeeper.web.queries.quality import quality_of
 DESCRIPTION = """
 Meters, readings, load curves, tariffs and bills. Decimals are strings, instants are UTC (ISO 8601), lists go on by
 cursor (`next` is the `after` of the following page), and every error is a problem+json document (RFC 9457).
@@ -112,7 +116,8 @@ def create_application(services: Services) -> FastAPI:
     application.state.live = live.LiveStreams()
     application.state.loop_delay = LoopDelay()
     application.state.metrics = metrics.Metrics(services, application.state.loop_delay)
-    application.state.area_energies = RememberedEnergies(services.clock)
+    application.state.area_energies = KeptByScope(lambda scoped, _: energies(scoped), services.clock)
+    application.state.quality = KeptByScope(quality_of, services.clock)
     application.state.uploads = Uploads()
     application.state.zone = functools.partial(first_zone, services)
     application.state.figures = RememberedByScope(
@@ -131,6 +136,8 @@ def create_application(services: Services) -> FastAPI:
         areas,
         meters,
         meter,
+        quality,
+        point_day,
         meter_cards,
         standing_orders,  # before `commands`: its address is no batch called standing
         command_form,

@@ -16,6 +16,7 @@ from wattkeeper.web.queries import areas
 from wattkeeper.web.queries.areas import AreaLine
 from wattkeeper.web.queries.curves import IMPORT, Resolution, area_curve
 from wattkeeper.web.queries.periods import asked_period
+from wattkeeper.web.queries.quality import quality_of_yesterday
 
 router = APIRouter(tags=["areas"])
 Id = Annotated[int, Path(ge=1, le=2**53)]
@@ -29,7 +30,7 @@ def area_tree(request: Request) -> list[shapes.AreaItem]:
 
 def _tree(request: Request) -> list[AreaLine]:
     services = services_of(request)
-    return areas.tree(services, request.app.state.area_energies(services))
+    return areas.tree(services, request.app.state.area_energies(services, None))
 
 
 def _item(line: AreaLine) -> shapes.AreaItem:
@@ -62,7 +63,7 @@ def get_area(request: Request, area_id: Id) -> shapes.AreaDetail:
 def _detail(request: Request, area_id: int) -> shapes.AreaDetail:
     services = services_of(request)
     found = areas.identity(services, area_id)
-    complete = areas.completeness_of_yesterday(services, found)
+    complete = quality_of_yesterday(services, found)
     return shapes.AreaDetail(
         id=found.id,
         site_id=found.site_id,

@@ -27,6 +27,7 @@ from wattkeeper.web.queries.areas import AreaLine, PointLine
 from wattkeeper.web.queries.curves import Curve, Resolution, area_curve
 from wattkeeper.web.queries.meters import MeterFilter
 from wattkeeper.web.queries.periods import asked_period
+from wattkeeper.web.queries.quality import quality_of_yesterday
 from wattkeeper.web.queries.spans import Span
 from wattkeeper.web.queries.states import N_
 
@@ -65,7 +66,7 @@ POINTS: Final[Table[PointLine]] = Table(
 
 def _tree(request: Request) -> list[AreaLine]:
     services = services_of(request)
-    return areas.tree(services, request.app.state.area_energies(services))
+    return areas.tree(services, request.app.state.area_energies(services, None))
 
 
 @router.get("/areas", dependencies=[needs(Right.METERS_VIEW)], response_class=HTMLResponse)
@@ -189,7 +190,7 @@ def _area_page(
         kind=say.text(KINDS[area.kind]), kinds=[(kind.value, say.text(KINDS[kind.value])) for kind in AreaKind],
         choices=[choice for choice in choices(lines) if choice.site_id == area.site_id],
         meters=meters.lines(services, found, say), more_meters=(found.total or 0) > METERS_SHOWN,
-        complete=areas.completeness_of_yesterday(services, area), alarms=_alarms(request, area_id), **words,
+        complete=quality_of_yesterday(services, area), alarms=_alarms(request, area_id), **words,
     )  # fmt: skip
 
 

@@ -1,6 +1,5 @@
 """The heavier cards of a meter's page, each with an address of its own: heat map, days, frames, events."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -24,7 +23,7 @@ from wattkeeper.web.queries.event_words import event_lines
 from wattkeeper.web.queries.events import meter_events
 from wattkeeper.web.queries.frames import KeptExchange, kept_exchanges
 from wattkeeper.web.queries.meters import MeterIdentity
-from wattkeeper.web.queries.spans import DAY, Span
+from wattkeeper.web.queries.spans import DAY, Span, named_month
 from wattkeeper.web.queries.states import N_, Level
 from wattkeeper.web.sayings import FAILURES
 from wattkeeper.web.services import Services
@@ -59,7 +58,7 @@ def heat_card(services: Services, zone: ZoneInfo, say: Language, asked_month: st
     """The days of a month of an address (2026-10), else of the last eight weeks."""
     today = services.clock().astimezone(zone).date()
     this_month = today.replace(day=1)
-    month = _month(asked_month)
+    month = named_month(asked_month)
     if month is None or month > this_month:
         first, last = today - (HEAT_DAYS - 1) * DAY, today
         earlier, label = this_month, say.text("the last 8 weeks")
@@ -76,11 +75,6 @@ def heat_card(services: Services, zone: ZoneInfo, say: Language, asked_month: st
         earlier=f"{earlier:%Y-%m}",
         later=None if month is None else f"{following:%Y-%m}" if following <= this_month else "",
     )
-
-
-def _month(text: str) -> date | None:
-    found = re.fullmatch(r"(20\d\d)-(0[1-9]|1[0-2])", text)
-    return date(int(found[1]), int(found[2]), 1) if found else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ def areas_below_export(request: Request, area_id: Id) -> Export[AreaLine]:
     """An area and all below it."""
     services = services_of(request)
     areas.identity(services, area_id)
-    lines = areas.tree(services, request.app.state.area_energies(services))
+    lines = areas.tree(services, request.app.state.area_energies(services, None))
     return Export(TREE, areas.line_of(lines, area_id).listed, language_of(request))
 
 

@@ -1,10 +1,9 @@
 """Areas with what hangs below them: points, meters, silent ones, energy; each found out by one grouped query."""
 
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, Literal
 from zoneinfo import ZoneInfo
@@ -13,11 +12,10 @@ import pyarrow.compute as pc
 from sqlalchemy import or_, select
 
 from wattkeeper.collection.values import Presence
-from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.registry.areas import Place
 from wattkeeper.registry.models import Area, MeteringPoint
 from wattkeeper.registry.repository import Registry
-from wattkeeper.registry.scope import Scope, at_and_below
+from wattkeeper.registry.scope import at_and_below
 from wattkeeper.registry.values import AreaNode
 from wattkeeper.web.queries import within
 from wattkeeper.web.queries.curves import IMPORT
@@ -27,8 +25,6 @@ from wattkeeper.web.services import Services
 if TYPE_CHECKING:
     from wattkeeper.registry.models import Site
 
-FRESH: Final = timedelta(seconds=60)
-"""How long energies are kept: at 10,000 points a month has 29 million quarter hours."""
 PAGE: Final = 50
 NOWHERE: Final = "none"
 Kind = Literal["site", "feeder", "area", "box", "none"]
@@ -86,27 +82,9 @@ class Energies:
     month: dict[Place, Decimal] = field(default_factory=dict)
 
 
-class RememberedEnergies:
-    """The energies of each part of the network that somebody looks at, found out once a minute for all who may."""
-
-    def __init__(self, clock: Callable[[], datetime]) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._kept: dict[Scope, tuple[datetime, Energies]] = {}
-
-    def __call__(self, services: Services) -> Energies:
-        """The energies of what `services` may show."""
-        with self._lock:
-            now = self._clock()
-            kept = self._kept.get(services.scope)
-            if kept is None or not timedelta(0) <= now - kept[0] < FRESH:
-                self._kept = {scope: found for scope, found in self._kept.items() if now - found[0] < FRESH}
-                kept = self._kept[services.scope] = (now, energies(services, now))
-            return kept[1]
-
-
-def energies(services: Services, now: datetime) -> Energies:
-    """The energies of all points within, each in the days of its own site."""
+def energies(services: Services) -> Energies:
+    """The energies of all points within, each in the days of its own site: kept for a minute, as many may ask."""
+    now = services.clock()
     with services.database.read() as session:
         registry = services.registry(session)
         zones = {site.id: ZoneInfo(site.zone) for site in registry.sites()}
@@ -172,10 +150,11 @@ def _area_line(node: AreaNode, site_id: int, sums: dict[Place, Sums], *, depth: 
     children = tuple(_area_line(child, site_id, sums, depth=depth + 1) for child in node.children)
     total = _total(children)
     total.add(sums.get((site_id, node.area_id), Sums()))
-    return AreaLine(node.area_id, site_id, node.code, node.name, _kind(node.kind), depth, total, children)
+    return AreaLine(node.area_id, site_id, node.code, node.name, kind_of(node.kind), depth, total, children)
 
 
-def _kind(kind: str) -> Kind:
+def kind_of(kind: str) -> Kind:
+    """What a line of the tree is."""
     return "feeder" if kind == "feeder" else "box" if kind == "box" else "area"
 
 
@@ -222,36 +201,9 @@ def identity(services: Services, area_id: int) -> AreaIdentity:
             parent = above.get(parent.parent_id or 0)
         return AreaIdentity(
             id=area.id, site_id=site.id, site_name=site.name, parent_id=area.parent_id, code=area.code, name=area.name,
-            kind=_kind(area.kind), zone=ZoneInfo(site.zone), path=tuple(path),
+            kind=kind_of(area.kind), zone=ZoneInfo(site.zone), path=tuple(path),
             point_ids=tuple(registry.points_in_area(area_id)),
         )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Completeness:
-    """How much of a day is known."""
-
-    expected: int
-    known: int
-    estimated: int
-
-    @property
-    def share(self) -> float | None:
-        """The known part; None where nothing was expected."""
-        return min(self.known / self.expected, 1.0) if self.expected else None
-
-
-def completeness_of_yesterday(services: Services, area: AreaIdentity) -> Completeness:
-    """What should be there of yesterday, by the meters that hang there, and what is."""
-    now = services.clock()
-    yesterday = now.astimezone(area.zone).date() - timedelta(days=1)
-    day = TimeRange.day(yesterday, area.zone)
-    with services.database.read() as session:
-        hung = services.registry(session).meters_of_points(now, point_ids=area.point_ids)
-    expected = sum(day.duration // timedelta(minutes=minutes) for _, _, minutes in hung)
-    rows = services.store.energy_of_days(area.point_ids, IMPORT, day, area.zone).to_pylist()
-    known = sum(row["intervals"] - row["without_energy"] for row in rows)
-    return Completeness(expected, known, sum(row["estimated"] for row in rows))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The stretch of days a page shows: a named span that ends with a day, or any two days of an address."""
 
+import re
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final, Literal
@@ -74,6 +75,12 @@ class Span:
         if self.first == self.last:
             return say.date(self.first)
         return f"{say.date(self.first)} – {say.date(self.last)}"
+
+
+def named_month(text: str) -> date | None:
+    """The first day of a month as addresses name it: 2026-10."""
+    found = re.fullmatch(r"(20\d\d)-(0[1-9]|1[0-2])", text)
+    return date(int(found[1]), int(found[2]), 1) if found else None
 
 
 def named_span(name: Name, last: date) -> Span:
