@@ -7,20 +7,10 @@ import pyarrow as pa
 
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.readings.lake import Lake
-from wattkeeper.readings.schemas import EXCHANGE_SCHEMA, INSTANT, IntervalStatus, ReadingStatus
-from wattkeeper.readings.selection import chosen_ids, chosen_quantities, within
+from wattkeeper.readings.schemas import EXCHANGE_SCHEMA, INSTANT, ReadingStatus
+from wattkeeper.readings.selection import chosen_quantities, within
 
 _ENERGY = pa.decimal128(18, 4)
-_SLOT_SCHEMA = pa.schema(
-    [
-        ("start_at", INSTANT),
-        ("end_at", INSTANT),
-        ("energy", _ENERGY),
-        ("points", pa.int64()),
-        ("estimated", pa.int64()),
-        ("edited", pa.int64()),
-    ]
-)
 _DROP_SCHEMA = pa.schema(
     [
         ("quantity", pa.string()),
@@ -36,22 +26,6 @@ class Histories:
     """Queries over the current values whose answers are small, however much they look at."""
 
     _lake: Lake
-
-    def energy_by_slot(self, point_ids: Iterable[int] | None, quantity: str, period: TimeRange) -> pa.Table:
-        """The energy of some points together, for each interval that any of them has, in order of time.
-
-        ``points`` counts those whose energy is known; intervals of different length are different rows.
-        """
-        return self._found(
-            f"""
-            SELECT start_at, end_at, sum(energy) AS energy, count(energy) AS points,
-                   count(*) FILTER (energy IS NOT NULL AND status & {IntervalStatus.ESTIMATED.value} <> 0) AS estimated,
-                   count(*) FILTER (energy IS NOT NULL AND status & {IntervalStatus.EDITED.value} <> 0) AS edited
-            FROM lake.interval
-            WHERE {_intervals(point_ids, quantity, period)} GROUP BY start_at, end_at ORDER BY start_at, end_at
-            """,  # noqa: S608  built from checked parts
-            _SLOT_SCHEMA,
-        )
 
     def register_drops(self, meter_id: int, quantities: Iterable[str], period: TimeRange) -> pa.Table:
         """Where a register read less than the time before: it ran over, ran back, or was replaced inside.
@@ -84,11 +58,3 @@ class Histories:
     def _found(self, statement: str, schema: pa.Schema) -> pa.Table:
         with self._lake.reading() as cursor:
             return cursor.execute(statement).to_arrow_table().cast(schema)
-
-
-def _intervals(point_ids: Iterable[int] | None, quantity: str, period: TimeRange) -> str:
-    """The intervals of these points (None: of all) that start in the period and still stand."""
-    return (
-        f"{chosen_ids('point_id', point_ids)} AND {chosen_quantities('quantity', [quantity])} "
-        f"AND {within('start_at', period)} AND status & {IntervalStatus.WITHDRAWN.value} = 0"
-    )

@@ -12,6 +12,7 @@ from typing import Final
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.readings.batches import microseconds
@@ -91,6 +92,12 @@ def members_table(members: Iterable[Member]) -> pa.Table:
         [pa.array(part, field.type) for part, field in zip(columns, MEMBERS_SCHEMA, strict=True)],
         schema=MEMBERS_SCHEMA,
     )
+
+
+def only_shared(table: pa.Table) -> bool:
+    """Whether all that a series of energy (ENERGY_BINS_SCHEMA) has are intervals longer than its slots."""
+    intervals, shared = (pc.sum(table[name]).as_py() or 0 for name in ("intervals", "shared"))
+    return bool(intervals > 0 and shared == intervals)
 
 
 class Series:

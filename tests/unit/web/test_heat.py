@@ -4,14 +4,12 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-import numpy as np
 import pyarrow as pa
 import pytest
 
 from wattkeeper.kernel.timerange import TimeRange, start_of_day
 from wattkeeper.readings.schemas import INTERVAL_SCHEMA, IntervalStatus
 from wattkeeper.web.problems import BadRequest
-from wattkeeper.web.queries.curves import bin_slots
 from wattkeeper.web.queries.heat import heat_map, laid_out, slots
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -104,40 +102,3 @@ def test_a_heat_map_of_too_many_days_is_refused_before_anything_is_read():
     period = TimeRange(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC))
     with pytest.raises(BadRequest, match="at most 100"):
         heat_map(None, point_id=1, period=period, zone=BERLIN, now=LATER)
-
-
-SLOTS = pa.schema(
-    [("start_at", pa.timestamp("us", tz="UTC")), ("end_at", pa.timestamp("us", tz="UTC")), ("energy", pa.decimal128(18, 4)),
-     ("points", pa.int64()), ("estimated", pa.int64()), ("edited", pa.int64())]
-)  # fmt: skip
-MIDNIGHT = datetime(2026, 3, 30, tzinfo=UTC)
-
-
-def area(*rows):
-    table = pa.Table.from_pylist(
-        [
-            {"start_at": MIDNIGHT + at * QUARTER, "end_at": MIDNIGHT + (at + length) * QUARTER, "energy": Decimal(energy),
-             "points": points, "estimated": estimated, "edited": 0}
-            for at, length, energy, points, estimated in rows
-        ],
-        SLOTS,
-    )  # fmt: skip
-    edges = (np.datetime64("2026-03-30", "us") + np.arange(5) * np.timedelta64(15, "m")).astype(np.int64)
-    return bin_slots(table, edges)
-
-
-def test_an_area_is_the_sum_of_its_points_and_nothing_is_made_up_for_one_that_is_missing():
-    found = area((0, 1, "3.0000", 3, 0), (1, 1, "2.0000", 2, 0), (2, 1, "3.0000", 3, 1))
-    assert found.energy_kwh == ["3.0000", "2.0000", "3.0000", None]
-    assert found.power_kw == ["12.0000", "8.0000", "12.0000", None]
-    assert found.status == ["measured", "partial", "estimated", "missing"]
-
-
-def test_a_point_of_hours_among_points_of_quarters_counts_in_its_quarters():
-    found = area(*((at, 1, "2.0000", 2, 0) for at in range(4)), (0, 4, "4.0000", 1, 0))
-    assert found.energy_kwh == ["3.0000"] * 4
-    assert found.status == ["measured"] * 4
-
-
-def test_an_area_of_which_nothing_is_known_is_open():
-    assert area().status == ["missing"] * 4

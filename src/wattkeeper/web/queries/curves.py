@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
@@ -12,12 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from wattkeeper.kernel.timerange import TimeRange, slot_starts, start_of_day
-from wattkeeper.readings.schemas import IntervalStatus
+from wattkeeper.kernel.timerange import TimeRange, start_of_day
+from wattkeeper.readings.grids import Grid, Instants, Resolution
+from wattkeeper.readings.series import Member, only_shared
 from wattkeeper.web.problems import BadRequest
 
 if TYPE_CHECKING:
     from wattkeeper.readings.store import ReadingsStore
+
+__all__ = ["IMPORT", "POINTS_MAX", "Curve", "Resolution", "load_curve"]
 
 POINTS_MAX: Final = 10_000
 SCALE: Final = 10_000
@@ -25,20 +27,6 @@ SCALE: Final = 10_000
 HOUR_US: Final = 3_600_000_000
 IMPORT: Final = "active_energy_import"
 
-Instants = npt.NDArray[np.int64]
-"""Microseconds since 1970 UTC."""
-
-
-class Resolution(StrEnum):
-    """How wide a bin of a curve is."""
-
-    QUARTER = "15min"
-    HOUR = "hour"
-    DAY = "day"
-    MONTH = "month"
-
-
-_STEPS: Final = {Resolution.QUARTER: timedelta(minutes=15), Resolution.HOUR: timedelta(hours=1)}
 _NAMES: Final = ("missing", "measured", "estimated", "edited", "partial")
 _MISSING, _MEASURED, _ESTIMATED, _EDITED, _PARTIAL = range(5)
 
@@ -119,17 +107,22 @@ def load_curve(
     zone: ZoneInfo,
     quantity: str = IMPORT,
 ) -> Curve:
-    """The energy of some points together (None: of all), binned; more bins than allowed are refused before reading."""
-    edges = _edges(period, resolution, zone)
-    _refuse_too_many(edges)
-    if resolution in _STEPS:
-        if point_ids is None:
-            raise BadRequest(
-                "The load of all points together is kept by the day.", hint="Use resolution=day or month."
-            )
-        return bin_intervals(store.intervals(point_ids=point_ids, quantity=quantity, period=period), edges)
-    days = store.energy_of_days(point_ids, quantity, period, zone)
-    return bin_days(days, edges, zone)
+    """The energy of some points together (None: of all), binned; more bins than allowed are refused before reading.
+
+    Points that all measure by the hour have hours, not four quarters of which nothing is known by itself.
+    """
+    grid = Grid(period, resolution, zone)
+    _refuse_too_many(grid.edges)
+    if resolution.step is None:
+        return bin_days(store.energy_of_days(point_ids, quantity, period, zone), grid.edges, zone)
+    if point_ids is None:
+        raise BadRequest(
+            "The load of all points together is kept by the day.", hint="Use resolution=day or month."
+        )
+    members = [Member(0, point) for point in point_ids]
+    while only_shared(table := store.energy_series(members, quantity, grid)):
+        grid = Grid(period, grid.resolution.coarser[0], zone)
+    return bin_series(table, grid.edges)
 
 
 def bin_days(days: pa.Table, edges: Instants, zone: ZoneInfo) -> Curve:
@@ -151,87 +144,24 @@ def bin_days(days: pa.Table, edges: Instants, zone: ZoneInfo) -> Curve:
     return Curve(edges=edges, energy=_summed(bins, energy, count), covered_us=np.diff(edges), state=state)
 
 
-def bin_intervals(table: pa.Table, edges: Instants) -> Curve:
-    """Add up intervals per bin; an interval counts in the bin it starts in."""
-    starts = as_instants(table["start_at"])
-    lengths = as_instants(table["end_at"]) - starts
-    energy, there = as_energies(table["energy"])
-    status = np.asarray(table["status"].to_numpy())
-    edges = _widened(edges, lengths)
-    bins = np.searchsorted(edges, starts, side="right") - 1
-    inside = (bins >= 0) & (bins < len(edges) - 1) & there
-    bins, energy, lengths, status = bins[inside], energy[inside], lengths[inside], status[inside]
-    count = len(edges) - 1
-    points = max(1, len(np.unique(table["point_id"].to_numpy()))) if table.num_rows else 1
-    covered = _summed(bins, lengths, count) // points
-    return Curve(
-        edges=edges,
-        energy=_summed(bins, energy, count),
-        covered_us=covered,
-        state=_states(bins, status, covered, np.diff(edges)),
+def bin_series(table: pa.Table, edges: Instants) -> Curve:
+    """The slots of one series as a curve; what is missing of some points is `partial`, nothing is made up for it."""
+    widths = np.diff(edges)
+    if not table.num_rows:
+        nothing = np.zeros(len(widths), np.int64)
+        return Curve(edges, nothing, nothing, np.full(len(widths), _MISSING, dtype=np.int8))
+    energy, _ = as_energies(table["energy"])
+    known, estimated, edited = (
+        np.asarray(table[name].to_numpy(), np.int64) for name in ("known_us", "estimated", "edited")
     )
-
-
-def area_curve(
-    store: "ReadingsStore",
-    *,
-    point_ids: Sequence[int],
-    period: TimeRange,
-    resolution: Resolution,
-    zone: ZoneInfo,
-    quantity: str = IMPORT,
-) -> Curve:
-    """The energy of many points together, added up in the store."""
-    edges = _edges(period, resolution, zone)
-    _refuse_too_many(edges)
-    if resolution in _STEPS:
-        return bin_slots(store.energy_by_slot(point_ids, quantity, period), edges)
-    return bin_days(store.energy_of_days(point_ids, quantity, period, zone), edges, zone)
-
-
-def bin_slots(table: pa.Table, edges: Instants) -> Curve:
-    """Lay sums of many points on bins; what is missing of some is `partial`, and nothing is made up for it.
-
-    Where some points measure by the hour and most by the quarter, an hour's energy counts in its quarters alike.
-    """
-    starts = as_instants(table["start_at"])
-    lengths = as_instants(table["end_at"]) - starts
-    energy, there = as_energies(table["energy"])
-    edges = _widened(edges, lengths)
-    step = int(edges[1] - edges[0])
-    starts, energy, index = split_evenly(
-        starts[there], energy[there], np.maximum(1, lengths[there] // step), step
-    )
-    points, estimated, edited = (
-        np.asarray(table[name].to_numpy(), np.int64)[there][index]
-        for name in ("points", "estimated", "edited")
-    )
-    bins = np.searchsorted(edges, starts, side="right") - 1
-    inside = (bins >= 0) & (bins < len(edges) - 1)
-    bins, energy, points = bins[inside], energy[inside], points[inside]
-    status = (estimated[inside] > 0) * int(IntervalStatus.ESTIMATED) + (edited[inside] > 0) * int(
-        IntervalStatus.EDITED
-    )
-    count, widths = len(edges) - 1, np.diff(edges)
-    known = _summed(bins, points * np.minimum(lengths[there][index][inside], step), count)
-    covered = known // max(1, int((known / widths).max(initial=1).round()))
-    state = _states(bins, status, covered, widths)
-    return Curve(
-        edges=edges,
-        energy=_summed(bins, energy, count),
-        covered_us=np.where(covered > 0, widths, 0),
-        state=state,
-    )
-
-
-def split_evenly(
-    starts: Instants, energy: Instants, parts: Instants, step: int
-) -> tuple[Instants, Instants, Instants]:
-    """Intervals cut into so many parts of a step: their starts, their energies (exact), and which one each is of."""
-    index = np.repeat(np.arange(len(parts)), parts)
-    number = np.arange(parts.sum()) - np.repeat(np.cumsum(parts) - parts, parts)
-    whole, of = energy[index], parts[index]
-    return starts[index] + number * step, whole * (number + 1) // of - whole * number // of, index
+    points = max(1, int((known / widths).max(initial=1).round()))
+    covered = known // points
+    state = np.full(len(widths), _MISSING, dtype=np.int8)
+    state[covered > 0] = _MEASURED
+    state[(covered > 0) & (covered < widths)] = _PARTIAL
+    state[edited > 0] = _EDITED
+    state[estimated > 0] = _ESTIMATED
+    return Curve(edges, energy, np.minimum(known, widths), state)
 
 
 def _refuse_too_many(edges: Instants) -> None:
@@ -240,37 +170,6 @@ def _refuse_too_many(edges: Instants) -> None:
             f"That would be {len(edges) - 1:,} values, and an answer carries at most {POINTS_MAX:,}.",
             hint="Ask for a shorter period or a coarser resolution.",
         )
-
-
-def _edges(period: TimeRange, resolution: Resolution, zone: ZoneInfo) -> Instants:
-    if resolution in _STEPS:
-        starts = slot_starts(period, _STEPS[resolution], zone).view(np.int64)
-    else:
-        parts = period.days(zone) if resolution is Resolution.DAY else period.months(zone)
-        starts = np.array([_microseconds(part.start) for part in parts], dtype=np.int64)
-    assert period.end is not None
-    return np.append(starts, _microseconds(period.end))
-
-
-def _widened(edges: Instants, lengths: Instants) -> Instants:
-    """The grid of a point that measures by the hour has hours, not four quarters of which three are empty."""
-    if not len(lengths) or len(edges) < 3:  # noqa: PLR2004 (one bin cannot be widened)
-        return edges
-    step = int(edges[1] - edges[0])
-    factor = int(np.median(lengths)) // step
-    if factor <= 1:
-        return edges
-    return np.append(edges[:-1][::factor], edges[-1])
-
-
-def _states(bins: Instants, status: Instants, covered: Instants, widths: Instants) -> npt.NDArray[np.int8]:
-    """The weakest ground a bin stands on."""
-    state = np.full(len(widths), _MISSING, dtype=np.int8)
-    state[covered > 0] = _MEASURED
-    state[(covered > 0) & (covered < widths)] = _PARTIAL
-    state[bins[status & int(IntervalStatus.EDITED) != 0]] = _EDITED
-    state[bins[status & int(IntervalStatus.ESTIMATED) != 0]] = _ESTIMATED
-    return state
 
 
 def _summed(bins: Instants, values: Instants, count: int) -> Instants:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from wattkeeper.kernel.timerange import TimeRange, slot_starts
 from wattkeeper.readings.schemas import IntervalStatus
 from wattkeeper.web.problems import BadRequest
-from wattkeeper.web.queries.curves import HOUR_US, IMPORT, as_energies, as_instants, split_evenly
+from wattkeeper.web.queries.curves import HOUR_US, IMPORT, as_energies, as_instants
 
 if TYPE_CHECKING:
     from wattkeeper.readings.store import ReadingsStore
@@ -136,6 +136,16 @@ def _quarters(table: pa.Table) -> tuple[Integers, Integers, Integers, Integers]:
     starts, lengths, energy, status = starts[there], (ends - starts)[there], energy[there], status[there]
     starts, energy, index = split_evenly(starts, energy, np.maximum(1, lengths // QUARTER_US), QUARTER_US)
     return starts, energy, np.minimum(lengths, QUARTER_US)[index], status[index]
+
+
+def split_evenly(
+    starts: Integers, energy: Integers, parts: Integers, step: int
+) -> tuple[Integers, Integers, Integers]:
+    """Intervals cut into so many parts of a step: their starts, their energies (exact), and which one each is of."""
+    index = np.repeat(np.arange(len(parts)), parts)
+    number = np.arange(parts.sum()) - np.repeat(np.cumsum(parts) - parts, parts)
+    whole, of = energy[index], parts[index]
+    return starts[index] + number * step, whole * (number + 1) // of - whole * number // of, index
 
 
 def _places(starts: Integers, first: date, zone: ZoneInfo) -> tuple[Integers, Integers]:

@@ -24,7 +24,7 @@ from wattkeeper.readings.grids import (
 )
 from wattkeeper.readings.quantities import Quantity
 from wattkeeper.readings.quantities import quantity as catalogue_entry
-from wattkeeper.readings.series import ENERGY_BINS_SCHEMA, SAMPLE_BINS_SCHEMA
+from wattkeeper.readings.series import ENERGY_BINS_SCHEMA, SAMPLE_BINS_SCHEMA, only_shared
 from wattkeeper.registry.chosen import Chosen, Wanted, choose
 from wattkeeper.web.problems import BadRequest
 from wattkeeper.web.queries.curves import POINTS_MAX
@@ -109,7 +109,7 @@ def series(services: Services, asked: SeriesAsked) -> SeriesAnswer:
         laid = [
             _laid(services, replace(asked, period=period), chosen, entry, resolution) for period in periods
         ]
-        if not all(table.only_shared for table in laid):
+        if not (entry.is_energy and all(only_shared(each.table) for each in laid)):
             break
         resolution, why = (
             resolution.coarser[0],
@@ -164,14 +164,6 @@ class _Table:
     entry: Quantity
     table: pa.Table
     membership: Membership
-
-    @property
-    def only_shared(self) -> bool:
-        """Whether all there is are intervals longer than a slot."""
-        if not self.entry.is_energy:
-            return False
-        intervals, shared = (int(np.sum(self.table[name].to_numpy())) for name in ("intervals", "shared"))
-        return intervals > 0 and shared == intervals
 
     def as_answer(self, chosen: Sequence[Chosen], *, together: bool) -> Laid:
         """Each series with the name of what it is of."""
