@@ -14,7 +14,7 @@ from wattkeeper.web.pages import services_of
 from wattkeeper.web.problems import documented
 from wattkeeper.web.queries import areas
 from wattkeeper.web.queries.areas import AreaLine
-from wattkeeper.web.queries.curves import IMPORT, Resolution, area_curve
+from wattkeeper.web.queries.curves import IMPORT, Resolution, load_curve
 from wattkeeper.web.queries.periods import asked_period
 from wattkeeper.web.queries.quality import quality_of_yesterday
 
@@ -100,7 +100,7 @@ def get_area_curve(
     wanted = asked_period(
         period=period, start=start, end=end, zone=found.zone, now=services.clock(), default="today"
     )
-    curve = area_curve(
+    curve = load_curve(
         services.store,
         point_ids=found.point_ids,
         period=wanted,

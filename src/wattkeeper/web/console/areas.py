@@ -24,7 +24,7 @@ from wattkeeper.web.problems import status_of
 from wattkeeper.web.queries import areas, meters
 from wattkeeper.web.queries.alarms import AlarmLine, alarm_line
 from wattkeeper.web.queries.areas import AreaLine, PointLine
-from wattkeeper.web.queries.curves import Curve, Resolution, area_curve
+from wattkeeper.web.queries.curves import Curve, Resolution, load_curve
 from wattkeeper.web.queries.meters import MeterFilter
 from wattkeeper.web.queries.periods import asked_period
 from wattkeeper.web.queries.quality import quality_of_yesterday
@@ -198,7 +198,7 @@ def _source(request: Request, area: areas.AreaIdentity) -> Source:
     services = services_of(request)
 
     def load(span: Span) -> Curve:
-        return area_curve(
+        return load_curve(
             services.store, point_ids=area.point_ids, period=span.period(area.zone), resolution=span.resolution,
             zone=area.zone,
         )  # fmt: skip
@@ -221,7 +221,7 @@ def area_curve_export(
     area = areas.identity(services, area_id)
     now, zone = services.clock(), area.zone
     period = asked_period(period=None, start=start, end=end, zone=zone, now=now, default="today")
-    curve = area_curve(
+    curve = load_curve(
         services.store, point_ids=area.point_ids, period=period, resolution=resolution, zone=zone
     )
     say = language_of(request, zone.key)
