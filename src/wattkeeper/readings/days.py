@@ -153,7 +153,7 @@ class DayTotals:
 
     def _complete(self, cursor: duckdb.DuckDBPyConnection, quantity: str, zone: ZoneInfo) -> _Kept:
         """What is kept of a quantity, with all that is committed now."""
-        recorded = newest(cursor, self._lake, "interval", "recorded_at")
+        recorded = newest(cursor, self._lake, ["interval"], ["recorded_at"])
         kept = self._kept.get((quantity, zone.key))
         if kept is None:
             kept = _Kept(f"day_total_{len(self._kept)}", quantity, zone, recorded)

@@ -50,7 +50,9 @@ class LatestReadings:
         """Make ``memory.latest`` complete up to what is committed now."""
         with self._lock:
             # Asked first: what is committed after this is taken in again next time, and changes nothing then.
-            recorded = newest(cursor, self._lake, "reading", "recorded_at")
+            recorded = newest(
+                cursor, self._lake, ["reading", "reading_superseded"], ["recorded_at", "superseded_at"]
+            )
             if self._seen is None:
                 cursor.execute(
                     f"CREATE TABLE memory.latest ({READING_COLUMNS}, PRIMARY KEY (meter_id, quantity))"
@@ -62,6 +64,7 @@ class LatestReadings:
                 self._seen = int(since[0][0])
             if recorded > self._seen:
                 self._take_in(cursor, self._seen)
+                self._look_back(cursor, self._seen)
                 self._seen = recorded
 
     @staticmethod
@@ -73,3 +76,22 @@ class LatestReadings:
             ON CONFLICT DO UPDATE SET {_UPDATES}
             WHERE (excluded.read_at, excluded.recorded_at) > (latest.read_at, latest.recorded_at)
         """)  # noqa: S608  built from this module's constants
+
+    @staticmethod
+    def _look_back(cursor: duckdb.DuckDBPyConnection, since: int) -> None:
+        """Find the newest reading again where it was an edit that was taken back since: there may be none left there."""
+        cursor.execute(f"""
+            CREATE OR REPLACE TEMP TABLE in_doubt AS
+            SELECT DISTINCT meter_id, quantity FROM memory.latest l
+            SEMI JOIN (
+                SELECT meter_id, quantity, read_at FROM lake.reading_superseded
+                WHERE source = 'edited' AND superseded_at > make_timestamptz({since})
+            ) s ON s.meter_id = l.meter_id AND s.quantity = l.quantity AND s.read_at = l.read_at
+        """)  # noqa: S608  a number
+        if cursor.execute("SELECT count(*) FROM temp.in_doubt").fetchall()[0][0]:
+            cursor.execute("DELETE FROM memory.latest WHERE (meter_id, quantity) IN (FROM temp.in_doubt)")
+            cursor.execute(f"""
+                INSERT INTO memory.latest
+                SELECT meter_id, quantity, unnest(max_by(struct_pack({_PACKED}), read_at))
+                FROM lake.reading SEMI JOIN temp.in_doubt USING (meter_id, quantity) GROUP BY meter_id, quantity
+            """)  # noqa: S608  built from this module's constants

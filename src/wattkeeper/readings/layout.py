@@ -1,12 +1,17 @@
 """The tables of the readings store: how they are partitioned, sorted and written."""
 
+from collections.abc import Collection
+
 import duckdb
 
 from wattkeeper.readings.errors import StoreTooNew
 from wattkeeper.readings.lake import Lake
 
-FORMAT = 2
-"""Raised with every change of the tables that an older version could not work with; 2: intervals have an error."""
+FORMAT = 3
+"""Raised with every change of the tables that an older version could not work with.
+
+2: intervals have an error. 3: edits that were carried out or taken back are on record.
+"""
 
 READING_COLUMNS = """
     meter_id BIGINT, quantity VARCHAR, read_at TIMESTAMPTZ, value DECIMAL(18,4), status INTEGER, source VARCHAR,
@@ -14,6 +19,7 @@ READING_COLUMNS = """
 _INTERVAL = """
     point_id BIGINT, quantity VARCHAR, start_at TIMESTAMPTZ, end_at TIMESTAMPTZ, energy DECIMAL(18,4), status INTEGER,
     method VARCHAR, error DECIMAL(18,4), recorded_at TIMESTAMPTZ"""
+_EDIT = "edit_id BIGINT, about VARCHAR, act VARCHAR, recorded_at TIMESTAMPTZ"
 _EXCHANGE = """
     exchange_id BIGINT, link_id BIGINT, meter_id BIGINT, began_at TIMESTAMPTZ, ended_at TIMESTAMPTZ, request BLOB,
     reply BLOB, outcome VARCHAR"""
@@ -40,6 +46,8 @@ _TABLES: tuple[tuple[str, str, str | None, str | None], ...] = (
         "quantity, point_id, start_at",
     ),
     ("exchange", _EXCHANGE, _DAILY.format("began_at"), "exchange_id"),
+    # What was done for the edits of the ledger: ``act`` (applied, undone) with the table it was ``about``, and when.
+    ("edit", _EDIT, None, "recorded_at"),
     # The newest readings as of the last maintenance, so that opening does not read history.
     ("latest", READING_COLUMNS, None, None),
 )
@@ -61,6 +69,7 @@ _UPGRADES = {
         f"ALTER TABLE lake.{table} ADD COLUMN error DECIMAL(18,4)"
         for table in ("interval", "interval_superseded")
     ),
+    3: (f"CREATE TABLE lake.edit ({_EDIT})", "ALTER TABLE lake.edit SET SORTED BY (recorded_at)"),
 }
 
 
@@ -111,19 +120,25 @@ def _upgrade(cursor: duckdb.DuckDBPyConnection, found: int) -> None:
         cursor.execute(f"INSERT INTO lake.store_format VALUES ({target})")  # noqa: S608  a number
 
 
-def newest(cursor: duckdb.DuckDBPyConnection, lake: Lake, table: str, column: str) -> int:
-    """The latest instant any row of a column ever had, in microseconds since 1970 UTC; 0 where there was none.
+def newest(
+    cursor: duckdb.DuckDBPyConnection, lake: Lake, tables: Collection[str], columns: Collection[str]
+) -> int:
+    """The latest instant any row of these columns of these tables ever had [µs since 1970 UTC]; 0 where there was none.
 
     It comes from the catalogue's own statistics, which know it without reading a file.
     """
     found = cursor.execute(
         f"""
-        SELECT epoch_us(s.max_value::TIMESTAMPTZ)
+        SELECT coalesce(max(epoch_us(s.max_value::TIMESTAMPTZ)), 0)
         FROM {lake.metadata}.ducklake_table t
         JOIN {lake.metadata}.ducklake_column c ON c.table_id = t.table_id AND c.end_snapshot IS NULL
         JOIN {lake.metadata}.ducklake_table_column_stats s ON s.table_id = c.table_id AND s.column_id = c.column_id
-        WHERE t.end_snapshot IS NULL AND t.table_name = ? AND c.column_name = ? AND s.max_value IS NOT NULL
-        """,  # noqa: S608  names of our own
-        [table, column],
+        WHERE t.end_snapshot IS NULL AND t.table_name IN {_texts(tables)} AND c.column_name IN {_texts(columns)}
+          AND s.max_value IS NOT NULL
+        """  # noqa: S608  names of our own
     ).fetchall()
-    return int(found[0][0]) if found else 0
+    return int(found[0][0])
+
+
+def _texts(names: Collection[str]) -> str:
+    return "(" + ", ".join(f"'{name}'" for name in names) + ")"

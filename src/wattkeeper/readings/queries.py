@@ -204,16 +204,25 @@ class StoreQueries:
         """Runs of neighbouring parts of time, each so many microseconds, in which something was appended."""
         end = "read_at" if table is READINGS else "end_at"
         with self._lake.reading() as session:
-            new_cursor = newest(session, self._lake, table.name, "recorded_at")
+            new_cursor = newest(
+                session, self._lake, [table.name, table.superseded], ["recorded_at", "superseded_at"]
+            )
             if new_cursor <= cursor:
                 return schema.empty_table(), cursor
+            columns = f"{table.owner}, quantity, {table.time}" + (f", {end}" if end != table.time else "")
             rows = session.execute(f"""
-                WITH parts AS (
+                WITH changed AS (
+                    SELECT {columns} FROM lake.{table.name}
+                    WHERE recorded_at > {instant(cursor)} AND recorded_at <= {instant(new_cursor)} AND {condition}
+                    UNION ALL  -- an edit that was taken back may leave no winner
+                    SELECT {columns} FROM lake.{table.superseded}
+                    WHERE superseded_at > {instant(cursor)} AND superseded_at <= {instant(new_cursor)}
+                      AND {table.ranked_by} = 'edited' AND {condition}
+                ),
+                parts AS (
                     SELECT {table.owner}, quantity, epoch_us({table.time}) // {part} AS part,
                            min({table.time}) AS start_at, max({end}) AS end_at
-                    FROM lake.{table.name}
-                    WHERE recorded_at > {instant(cursor)} AND recorded_at <= {instant(new_cursor)} AND {condition}
-                    GROUP BY {table.owner}, quantity, part
+                    FROM changed GROUP BY {table.owner}, quantity, part
                 ),
                 runs AS (
                     SELECT *, part - row_number() OVER (PARTITION BY {table.owner}, quantity ORDER BY part) AS run

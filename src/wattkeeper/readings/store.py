@@ -3,7 +3,6 @@
 Calls are synchronous and may come from any thread. Nothing is ever overwritten; see `versions`.
 """
 
-import time
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -15,6 +14,8 @@ import pyarrow as pa
 
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.readings import batches, versions
+from wattkeeper.readings.commits import Commits
+from wattkeeper.readings.corrections import Corrections
 from wattkeeper.readings.days import DayTotals
 from wattkeeper.readings.histories import Histories
 from wattkeeper.readings.lake import Lake
@@ -27,8 +28,6 @@ from wattkeeper.readings.series import Series
 from wattkeeper.readings.surroundings import Surroundings
 from wattkeeper.readings.versions import INTERVALS, READINGS, VersionedTable
 
-_ATTEMPTS = 8
-
 
 class ReadingsStore(StoreQueries, Histories, Series):
     """Readings, intervals and exchanges of all meters; open it with `ReadingsStore.open`."""
@@ -37,6 +36,8 @@ class ReadingsStore(StoreQueries, Histories, Series):
         super().__init__(lake)
         self._latest = LatestReadings(lake)
         self._days = DayTotals(lake)
+        self._commits = Commits(lake)
+        self.corrections = Corrections(lake, self._commits)
         self.surroundings = Surroundings(lake, self._latest)
         self._maintenance = Maintenance(lake, self._latest)
 
@@ -133,26 +134,13 @@ class ReadingsStore(StoreQueries, Histories, Series):
         )
 
     def _append(self, table: VersionedTable, batch: pa.Table, now: datetime) -> Appended:
-        """One commit; tried again when maintenance moved the very rows a batch replaces."""
         if not batch.num_rows:
             return Appended(accepted=0, repeated=0, superseding=0)
         distinct = versions.distinct_keys(batch, table)
-        for attempt in range(_ATTEMPTS):
-            try:
-                with self._lake.guard.writing():
-                    return self._commit(table, batch, now, distinct=distinct)
-            except duckdb.TransactionException:
-                if attempt == _ATTEMPTS - 1:
-                    raise
-                time.sleep(0.02 * 2**attempt)
-        raise AssertionError
-
-    def _commit(self, table: VersionedTable, batch: pa.Table, now: datetime, *, distinct: bool) -> Appended:
         first, _ = versions.bounds(batch, table)
-        with self._lake.transaction() as cursor:
-            recorded = max(
-                newest(cursor, self._lake, name, "recorded_at") for name in (table.name, table.superseded)
-            )
-            fresh = distinct and first > newest(cursor, self._lake, table.name, table.time)
-            recorded_at = max(batches.microseconds(now), recorded + 1)
+
+        def write(cursor: duckdb.DuckDBPyConnection, recorded_at: int) -> Appended:
+            fresh = distinct and first > newest(cursor, self._lake, [table.name], [table.time])
             return versions.store(cursor, table, batch, recorded_at=recorded_at, fresh=fresh)
+
+        return self._commits.run(table, now, write)

@@ -96,7 +96,8 @@ class Surroundings:
     def unsupported(self, windows: pa.Table, derived: pa.Table) -> pa.Table:
         """Intervals that start in a window (point_id, quantity, start_at, end_at) and were not derived any more.
 
-        They come as rows (INTERVAL_SCHEMA) that withdraw them; what a person edited is left alone.
+        They come as rows (INTERVAL_SCHEMA) that withdraw them. What a person edited stands above that; it is what holds
+        once the edit is taken back.
         """
         if not windows.num_rows:
             return INTERVAL_SCHEMA.empty_table()
@@ -116,7 +117,7 @@ class Surroundings:
                               AND i.start_at >= w.start_at AND i.start_at < w.end_at
                 ANTI JOIN derived d ON d.point_id = i.point_id AND d.quantity = i.quantity AND d.start_at = i.start_at
                 WHERE i.start_at >= {instant(bounds[0])} AND i.start_at < {instant(bounds[1])}
-                  AND i.status & {IntervalStatus.WITHDRAWN.value} = 0 AND i.method <> 'edited'
+                  AND i.status & {IntervalStatus.WITHDRAWN.value} = 0
                 """  # noqa: S608  numbers only
             )
             return rows.to_arrow_table().cast(INTERVAL_SCHEMA)

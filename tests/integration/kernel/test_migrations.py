@@ -45,7 +45,17 @@ def test_migrating_from_nothing_makes_exactly_the_tables_of_the_models(empty_dat
 
 
 def test_the_versions_that_are_delivered_make_exactly_the_tables_of_every_room(empty_database):
-    for room in ("registry", "security", "collection", "readings", "billing", "monitoring"):
+    for room in (
+        "registry",
+        "security",
+        "collection",
+        "collection.commands",
+        "readings",
+        "readings.validation",
+        "readings.editing",
+        "billing",
+        "monitoring",
+    ):
         import_module(f"wattkeeper.{room}.models")
     for table in ("jobs", "feed", "idempotency"):
         import_module(f"wattkeeper.kernel.{table}")
