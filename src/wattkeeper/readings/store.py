@@ -23,19 +23,22 @@ from wattkeeper.readings.latest import LatestReadings
 from wattkeeper.readings.layout import newest, prepare
 from wattkeeper.readings.maintenance import Maintained, Maintenance
 from wattkeeper.readings.queries import StoreQueries
+from wattkeeper.readings.recorded import Recorded
 from wattkeeper.readings.schemas import Appended
 from wattkeeper.readings.series import Series
+from wattkeeper.readings.streams import Streams
 from wattkeeper.readings.surroundings import Surroundings
 from wattkeeper.readings.versions import INTERVALS, READINGS, VersionedTable
 
 
-class ReadingsStore(StoreQueries, Histories, Series):
+class ReadingsStore(StoreQueries, Histories, Series, Streams):
     """Readings, intervals and exchanges of all meters; open it with `ReadingsStore.open`."""
 
     def __init__(self, lake: Lake) -> None:
         super().__init__(lake)
         self._latest = LatestReadings(lake)
         self._days = DayTotals(lake)
+        self.recorded = Recorded(lake)
         self._commits = Commits(lake)
         self.corrections = Corrections(lake, self._commits)
         self.surroundings = Surroundings(lake, self._latest)

@@ -23,6 +23,11 @@ class MeterIdentity(NamedTuple):
     link: str
     address: str
 
+    @property
+    def device(self) -> str | None:
+        """The address where it is the device's own wherever that hangs; None where it counts on its line only."""
+        return self.address if self.protocol.startswith("dlt645") else None
+
 
 def pack_meters(columns: Columns, meters: Sequence[MeterIdentity]) -> None:
     """Add the meters; sorted, their addresses differ little from one to the next."""

@@ -83,6 +83,8 @@ class Outbox:
         self._writer: SegmentWriter | None = None
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.id = _id_of(folder / "collector")
+            """Drawn when the folder was made: the collector's name at the platform."""
             self._acknowledged = KeptNumber(folder / "acknowledged")
             self._fed = KeptNumber(folder / "fed")
             self._last = self._acknowledged.value
@@ -230,6 +232,15 @@ class Outbox:
                 break
             chosen.append(entry)
         return chosen
+
+
+def _id_of(path: Path) -> str:
+    """What the file says; drawn and written when there is none."""
+    if not path.exists():
+        beginning = path.with_suffix(".new")
+        beginning.write_text(os.urandom(RUN_BYTES).hex(), encoding="ascii")
+        beginning.replace(path)
+    return path.read_text(encoding="ascii")
 
 
 @contextlib.contextmanager
