@@ -51,6 +51,7 @@ def test_the_versions_that_are_delivered_make_exactly_the_tables_of_every_room(e
         "collection",
         "collection.commands",
         "readings",
+        "readings.transmission",
         "readings.validation",
         "readings.editing",
         "billing",
