@@ -34,8 +34,11 @@ from wattkeeper.links.traffic import Traffic
 from wattkeeper.monitoring.service import MonitoringService
 from wattkeeper.protocols.dlt645.frames import Frame
 from wattkeeper.protocols.dlt645.values import encode_value
+from wattkeeper.readings.editing.service import ReadingEditing
+from wattkeeper.readings.editing.trail import EditTrail
 from wattkeeper.readings.service import IntervalService
 from wattkeeper.readings.store import ReadingsStore
+from wattkeeper.readings.validation.exceptions import ExceptionQueue
 from wattkeeper.security.rights import Role
 from wattkeeper.security.service import SecurityService
 from wattkeeper.security.values import UserWanted
@@ -163,7 +166,8 @@ def serve(estate: Estate, place: Path) -> None:
     security = SecurityService(database)
     services = Services(
         database=database, store=store, hub=hub, billing=BillingService(database, store, intervals=intervals),
-        intervals=intervals, security=security, monitoring=MonitoringService(database, hub),
+        intervals=intervals, exceptions=ExceptionQueue(database), editing=ReadingEditing(database, store),
+        trail=EditTrail(database, store), security=security, monitoring=MonitoringService(database, hub),
         commands=CommandService(database, hub, check=check_command), recordings=RecordingDesk(place / "recordings", hub),
         collector=StandInCollector(estate, database), clock=clock,
     )  # fmt: skip

@@ -38,8 +38,11 @@ from wattkeeper.kernel.ownership import FolderLock
 from wattkeeper.monitoring.limits import Limits
 from wattkeeper.monitoring.service import TOPICS, MonitoringService
 from wattkeeper.monitoring.values import MailOptions
+from wattkeeper.readings.editing.service import ReadingEditing
+from wattkeeper.readings.editing.trail import EditTrail
 from wattkeeper.readings.service import IntervalService
 from wattkeeper.readings.store import ReadingsStore
+from wattkeeper.readings.validation.exceptions import ExceptionQueue
 from wattkeeper.registry.repository import Registry
 from wattkeeper.security.service import SecurityService
 from wattkeeper.settings import Settings
@@ -76,6 +79,7 @@ class Parts:
     database: Database
     store: ReadingsStore
     intervals: IntervalService
+    editing: ReadingEditing
     billing: BillingService
     security: SecurityService
 
@@ -104,6 +108,7 @@ class Parts:
                 database=database,
                 store=store,
                 intervals=intervals,
+                editing=ReadingEditing(database, store),
                 billing=BillingService(database, store, intervals=intervals, library=library),
                 security=SecurityService(database),
             )
@@ -187,6 +192,9 @@ class Server:
             hub=self.hub,
             billing=self.parts.billing,
             intervals=self.parts.intervals,
+            exceptions=ExceptionQueue(self.parts.database),
+            editing=self.parts.editing,
+            trail=EditTrail(self.parts.database, self.parts.store),
             security=self.parts.security,
             monitoring=self.monitoring,
             commands=self.commands,
@@ -232,6 +240,7 @@ class Server:
                 await self.collector.stop()
 
     def _derive(self) -> None:
+        self.parts.editing.settle(_now())
         self.parts.intervals.derive_pending(_now())
 
     def _seal_audit(self) -> None:

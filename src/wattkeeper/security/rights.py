@@ -16,6 +16,10 @@ class Right(StrEnum):
     """Areas, metering points and meters, their readings and load curves, and the frames these came in."""
     METERS_READ = "meters.read"
     """Ask a meter now."""
+    READINGS_EDIT = "readings.edit"
+    """Decide what validation found, and propose other values for readings and intervals."""
+    READINGS_APPROVE = "readings.approve"
+    """Agree, as the second person, to the edit of readings or intervals that another proposed, or to its undoing."""
     COMMANDS_VIEW = "commands.view"
     """What meters were told, and what became of it."""
     COMMANDS_ASK = "commands.ask"
@@ -76,6 +80,8 @@ ROLE_RIGHTS: Final[Mapping[Role, frozenset[Right]]] = {
     Role.OPERATOR: _LOOKING
     | {
         Right.METERS_READ,
+        Right.READINGS_EDIT,
+        Right.READINGS_APPROVE,
         Right.COMMANDS_VIEW,
         Right.COMMANDS_ASK,
         Right.COMMANDS_APPROVE,
@@ -90,6 +96,8 @@ ROLE_RIGHTS: Final[Mapping[Role, frozenset[Right]]] = {
     },
     Role.CLERK: _LOOKING
     | {
+        Right.READINGS_EDIT,
+        Right.READINGS_APPROVE,
         Right.COMMANDS_VIEW,
         Right.CUSTOMERS_VIEW,
         Right.CUSTOMERS_EDIT,

@@ -20,6 +20,7 @@ from wattkeeper.web.api import meters as api_meters
 from wattkeeper.web.api import money as api_money
 from wattkeeper.web.api import overview as api_overview
 from wattkeeper.web.api import portal as api_portal
+from wattkeeper.web.api import reading_edits as api_reading_edits
 from wattkeeper.web.api import recordings as api_recordings
 from wattkeeper.web.api import search as api_search
 from wattkeeper.web.api import series as api_series
@@ -186,6 +187,7 @@ def _api() -> APIRouter:
         api_meters,
         api_curves,
         api_series,
+        api_reading_edits,
         api_areas,
         api_editing,
         api_money,

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from wattkeeper.kernel.hub import Hub
     from wattkeeper.kernel.timerange import TimeRange
     from wattkeeper.monitoring.service import MonitoringService
+    from wattkeeper.readings.editing.service import ReadingEditing
+    from wattkeeper.readings.editing.trail import EditTrail
     from wattkeeper.readings.service import IntervalService
     from wattkeeper.readings.store import ReadingsStore
+    from wattkeeper.readings.validation.exceptions import ExceptionQueue
     from wattkeeper.security.service import SecurityService
 
 
@@ -90,6 +93,9 @@ class Services:
     hub: "Hub"
     billing: "BillingService"
     intervals: "IntervalService"
+    exceptions: "ExceptionQueue"
+    editing: "ReadingEditing"
+    trail: "EditTrail"
     security: "SecurityService"
     monitoring: "MonitoringService"
     commands: "CommandService"
