@@ -19,6 +19,7 @@ from wattkeeper.web.api import imports as api_imports
 from wattkeeper.web.api import meters as api_meters
 from wattkeeper.web.api import money as api_money
 from wattkeeper.web.api import overview as api_overview
+from wattkeeper.web.api import plans as api_plans
 from wattkeeper.web.api import portal as api_portal
 from wattkeeper.web.api import reading_edits as api_reading_edits
 from wattkeeper.web.api import recordings as api_recordings
@@ -48,6 +49,7 @@ from wattkeeper.web.console import (
     meters,
     notices,
     overview,
+    plans,
     recordings,
     point_day,
     quality,
@@ -82,7 +84,7 @@ TAGS = [
     {"name": "commands", "description": "What meters are told, who agreed, and what became of it."},
     {"name": "areas", "description": "Where meters hang: the tree of areas, with what each used."},
     {"name": "links", "description": "The ways to meters, and their health."},
-    {"name": "collection", "description": "How well meters are read: success, latency, failures."},
+    {"name": "collection", "description": "Which plans read meters, and how well: success, latency, failures."},
     {"name": "alarms", "description": "What is wrong with meters and links, and who has seen to it."},
     {"name": "notices", "description": "Who is told of alarms, and the proof that they were."},
     {"name": "bills", "description": "Bills, and their documents."},
@@ -148,6 +150,7 @@ def create_application(services: Services) -> FastAPI:
         links,
         recordings,
         collection,
+        plans,
         clocks,
         billing,
         billing_files,
@@ -182,6 +185,7 @@ def _api() -> APIRouter:
         api_recordings,
         api_alarms,
         api_collection,
+        api_plans,
         api_commands,
         api_standing_orders,
         api_meters,

@@ -100,6 +100,25 @@ _ERRORS: Final[Mapping[str, tuple[str, str | None]]] = {
         N_("Another person has to decide this."),
         N_("Have a colleague look at it who may see all of its meters; who asked can take it back."),
     ),
+    "SecondReaderNeeded": (
+        N_("Another person has to look at this edit."),
+        N_("Have a colleague look at it who may see all of its meters; who proposed it can take it back."),
+    ),
+    "EditDecided": (N_("This edit has been decided already."), N_("Its page says what became of it.")),
+    "UnknownEdit": (N_("There is no such edit."), None),
+    "BadEdit": (
+        N_("This edit cannot be taken."),
+        N_("It needs a reason, and values that can be, at moments that have been."),
+    ),
+    "FindingNotFound": (N_("There is no such exception."), None),
+    "AlreadyDecided": (
+        N_("This exception has been decided already, or its cause is gone."),
+        N_("Reload the list; only what is open can be decided."),
+    ),
+    "LastPlan": (
+        N_("This is the only plan there is."),
+        N_("Disable it instead: without any plan, the usual ones come back at the next start."),
+    ),
     "UnknownCommand": (N_("There is no such command."), N_("Look at the list of commands.")),
     "TooLate": (
         N_("It is too late for that: it was decided, sent or ended before."),
@@ -168,6 +187,9 @@ _KINDS: Final[Mapping[str, str]] = {
     "metering point": N_("There is no metering point %(key)s."),
     "point": N_("There is no metering point %(key)s."),
     "site": N_("There is no site %(key)s."),
+    "reading": N_("There is no reading %(key)s."),
+    "interval": N_("No interval begins at %(key)s."),
+    "plan": N_("There is no reading plan %(key)s."),
 }
 # Values that cannot be right, by the field they were entered in.
 _FIELDS: Final[Mapping[str, tuple[str, str | None]]] = {
@@ -193,6 +215,17 @@ _FIELDS: Final[Mapping[str, tuple[str, str | None]]] = {
     ),
     "ct_ratio": (N_("This ratio is impossible."), N_("Give primary over secondary: 40 for 200/5 A.")),
     "pt_ratio": (N_("This ratio is impossible."), N_("Give primary over secondary: 100 for 10 kV/100 V.")),
+    "quantities": (N_("This cannot be read by a plan."), N_("Choose at least one of the quantities.")),
+    "every": (N_("This cannot be a period."), N_("Write a whole number; at most 24 hours.")),
+    "offset": (N_("This cannot be."), N_("Write fewer seconds than lie between two reads, or 0.")),
+    "jitter": (N_("This cannot be."), N_("Write fewer seconds than lie between two reads, or 0.")),
+    "window": (N_("This is no part of a day."), N_("Give two different times; it may pass midnight.")),
+    "meters": (
+        N_("These do not name one meter each."),
+        N_(
+            "Write addresses as the list of meters has them; with the link before it, as link/address, where several share one."
+        ),
+    ),
     "max_current_a": (N_("This current is impossible."), N_("Write a number above zero, like 60, or none.")),
 }
 _STATUSES: Final[Mapping[int, str]] = {

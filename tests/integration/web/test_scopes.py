@@ -41,7 +41,7 @@ LISTS = [
     "/meters", "/meters.csv", "/api/v1/meters?limit=500", "/accounts", "/accounts.csv", "/api/v1/accounts?limit=500", "/customers", "/customers.csv",
     "/api/v1/customers?limit=500", "/bills", "/bills.csv", "/api/v1/bills?limit=500", "/payments", "/payments.csv", "/api/v1/payments?limit=500", "/areas",
     "/areas.csv", "/api/v1/areas", "/", "/commands", "/commands.csv", "/api/v1/command-batches?limit=500", "/api/v1/commands?limit=500",
-    "/collection", "/collection.csv", "/clocks", "/clocks.csv", "/recordings", "/recordings.csv",
+    "/collection", "/collection.csv", "/plans", "/plans.csv", "/api/v1/plans", "/clocks", "/clocks.csv", "/recordings", "/recordings.csv",
 ]  # fmt: skip
 
 

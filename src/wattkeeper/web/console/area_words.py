@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from wattkeeper.web.console.meters import area_choices
+from wattkeeper.web.language import Language
 from wattkeeper.web.queries.areas import AreaLine
 from wattkeeper.web.queries.states import N_
+from wattkeeper.web.services import Services
 
 KINDS: Final = {
     "site": N_("Site"),
@@ -39,3 +42,15 @@ def choices(lines: Sequence[AreaLine]) -> list[Choice]:
         for line in root.listed
         if line.kind != "none"
     ]
+
+
+def place_choices(services: Services, say: Language, *, plain: bool = False) -> list[tuple[str, str]]:
+    """Everywhere, then every site and area: as `""`, `site:3`, `area:7`; `plain` without the indentation of the tree."""
+    found = [("", say.text("everywhere"))]
+    with services.database.read() as session:
+        registry = services.registry(session)
+        for site in registry.sites():
+            found.append((f"site:{site.id}", site.name))
+            areas = area_choices(registry.area_tree(site.id), 0 if plain else 1)
+            found += [(f"area:{area.id}", area.name.strip() if plain else area.name) for area in areas]
+    return found

@@ -23,6 +23,7 @@ from wattkeeper.web.pages import language_of, render, services_of, wants_fragmen
 from wattkeeper.web.queries import meters, values
 from wattkeeper.web.queries.links import health_today
 from wattkeeper.web.queries.meters import MeterIdentity
+from wattkeeper.web.queries.plans import plans_of_meter
 from wattkeeper.web.queries.reading import read_now
 from wattkeeper.web.queries.states import meter_shown
 from wattkeeper.web.sayings import failure_said
@@ -132,6 +133,7 @@ def _now(
         "notice": notice,
         "live": [value for value in values.live_values(latest) if value.quantity not in of_phases],
         "phases": phases,
+        "plans": plans_of_meter(services, found.id, say),
         "registers": values.register_values(latest),
         "status": status,
     }

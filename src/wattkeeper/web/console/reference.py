@@ -43,7 +43,8 @@ SUMMARIES: Final = (
     N_("One command and its steps"), N_("What a meter says of its relay"), N_("List standing orders"),
     N_("Ask for a standing order"), N_("Agree to a standing order as the second person"), N_("End a standing order"),
     N_("Success, latency and failures of reading"), N_("List recordings"), N_("Record a link"), N_("One recording"),
-    N_("A recording as a file"), N_("End a recording"), N_("Delete a recording"),
+    N_("A recording as a file"), N_("End a recording"), N_("Delete a recording"), N_("List reading plans"),
+    N_("One reading plan"), N_("Add a reading plan"), N_("Change a reading plan"), N_("Delete a reading plan"),
 )  # fmt: skip
 
 

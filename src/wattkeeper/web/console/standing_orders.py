@@ -12,8 +12,8 @@ from wattkeeper.collection.commands.values import StandingOrderView
 from wattkeeper.kernel.errors import WattkeeperError
 from wattkeeper.security.rights import Right
 from wattkeeper.web.access import in_person, needs, principal_of
+from wattkeeper.web.console.area_words import place_choices
 from wattkeeper.web.console.forms import Moment, moment_of
-from wattkeeper.web.console.meters import AreaChoice, area_choices
 from wattkeeper.web.console.words import Notice
 from wattkeeper.web.exports import Column, Export, Table, exported
 from wattkeeper.web.language import Language
@@ -105,7 +105,7 @@ def end_order(request: Request, order_id: Id) -> Response:
 
 def place_names(services: Services, orders: Iterable[StandingOrderView], say: Language) -> dict[int, str]:
     """Where each order holds."""
-    names = dict(_parts(services, say, plain=True))
+    names = dict(place_choices(services, say, plain=True))
     return {order.id: names.get(_part_of(order), say.text("everywhere")) for order in orders}
 
 
@@ -137,7 +137,7 @@ def _page(
         own=lambda order: order.asked_by.partition(" (")[0] == principal.login,
         in_person=principal.session_id is not None,
         kinds=[(kind.value, say.text(KINDS[kind])) for kind in CommandKind if kind in STANDING],
-        parts=_parts(services, say),
+        parts=place_choices(services, say),
         form=filled or {"kind": "", "daily_cap": 50, "until": "", "reason": "", "part": ""},
     )
 
@@ -147,15 +147,3 @@ def _lines(services: Services, say: Language) -> list[OrderLine]:
     orders = services.commands.standing.all(now=now)
     names = place_names(services, orders, say)
     return [order_line(order, names[order.id], say, now) for order in orders]
-
-
-def _parts(services: Services, say: Language, *, plain: bool = False) -> list[tuple[str, str]]:
-    """Sites and areas as choices; `plain` without the indentation of the tree."""
-    found = []
-    with services.database.read() as session:
-        registry = services.registry(session)
-        for site in registry.sites():
-            found.append((f"site:{site.id}", site.name))
-            areas: Iterable[AreaChoice] = area_choices(registry.area_tree(site.id), 0 if plain else 1)
-            found += [(f"area:{area.id}", area.name.strip() if plain else area.name) for area in areas]
-    return [("", say.text("everywhere")), *found]

@@ -14,7 +14,7 @@ from wattkeeper.collection.commands.kinds import NEVER_IN_A_BATCH, CommandKind
 from wattkeeper.collection.commands.models import MeterControl
 from wattkeeper.collection.drivers import check_command
 from wattkeeper.kernel.database import in_parts
-from wattkeeper.registry.models import Meter
+from wattkeeper.registry.models import Link, Meter
 from wattkeeper.registry.scope import Scope
 from wattkeeper.web.queries import meters
 from wattkeeper.web.queries.meters import MeterFilter
@@ -75,6 +75,25 @@ def by_addresses(services: Services, text: str) -> Chosen:
         if len(found.get(address, ())) != 1
     ]
     ids = (found[address][0] for address in wanted if len(found.get(address, ())) == 1)
+    return Chosen(tuple(ids), tuple(refused))
+
+
+def named_meters(services: Services, text: str) -> Chosen:
+    """As `by_addresses`, and `link/address` too: a Modbus unit, say, is the same on many links."""
+    words = re.split(r"[\s,;，、；]+", text.strip())
+    plain = by_addresses(services, " ".join(word for word in words if "/" not in word))
+    ids, refused = list(plain.meter_ids), list(plain.refused)
+    with services.database.read() as session:
+        for word in dict.fromkeys(word for word in words if "/" in word):
+            code, _, address = word.rpartition("/")
+            chosen = (
+                select(Meter.id)
+                .join(Link, Link.id == Meter.link_id)
+                .where(Link.code == code, Meter.address == address, services.scope.has_meter())
+            )
+            found = session.scalars(chosen).all()
+            ids += found[:1]
+            refused += [] if found else [Refused(word, "no_such_meter")]
     return Chosen(tuple(ids), tuple(refused))
 
 

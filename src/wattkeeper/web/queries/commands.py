@@ -35,6 +35,12 @@ COMMANDS: Final = (
         "success failures retries latency 成功率 失败 重试 采集",
     ),
     Command(
+        "/plans",
+        N_("Reading plans"),
+        Right.LINKS_VIEW,
+        "schedule period jitter window 抄读 计划 方案 周期 采集任务",
+    ),
+    Command(
         "/clocks", N_("Clocks"), Right.METERS_VIEW, "clock supervision time deviation 时钟 校时 对时 偏差"
     ),
     Command("/recordings", N_("Recordings"), Right.LINKS_VIEW, "record replay trace 录制 录包 回放"),
@@ -56,6 +62,7 @@ COMMANDS: Final = (
     Command("/api", N_("API"), Right.TOKENS_OWN, "interface 接口"),
     Command("/meters/new", N_("New meter"), Right.REGISTRY_EDIT, "add 添加"),
     Command("/links/-/new", N_("New link"), Right.REGISTRY_EDIT, "add 添加"),
+    Command("/plans/-/new", N_("New plan"), Right.PLANS_EDIT, "add schedule 添加 抄读 计划"),
     Command("/customers/new", N_("New customer"), Right.CUSTOMERS_EDIT, "add 添加"),
     Command("/users/new", N_("New user"), Right.USERS_MANAGE, "add 添加"),
     Command("/users/roles", N_("What each role may do"), Right.USERS_MANAGE, "rights 权限 角色"),

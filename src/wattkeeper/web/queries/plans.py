@@ -23,6 +23,7 @@ from wattkeeper.web.services import Services
 
 QUANTITIES_SHOWN: Final = 3
 _MINUTES: Final = 60
+_ENERGIES: Final = {"kWh": N_("Active energy"), "kvarh": N_("Reactive energy"), "kVAh": N_("Apparent energy")}
 DEFAULT_NAMES: Final = frozenset({N_("Energy registers and load record"), N_("Voltage, current and power")})
 """What the plans are called that an installation begins with."""
 
@@ -178,7 +179,7 @@ def _line(plan: KeptPlan, meters: int, places: _Places, say: Language, now: date
 def _kind(quantity: Quantity) -> str:
     """The group of a quantity, by what it measures."""
     if quantity.is_energy:
-        return N_("Energy")
+        return _ENERGIES[quantity.unit]
     if "demand" in quantity.key:
         return N_("Demand")
     if quantity.unit in {"V", "A"} and "battery" not in quantity.key:
