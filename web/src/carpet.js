@@ -148,7 +148,7 @@ const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowD
 
 function listen(carpet) {
   const { element, canvas } = carpet
-  const open = at => { if (at && element.dataset.day) location.href = `${element.dataset.day}${carpet.data.days[at.day]}#curve` }
+  const open = at => { if (at && element.dataset.day) location.href = `${element.dataset.day}${carpet.data.days[at.day]}#t${carpet.data.slots[at.row].replace(':', '')}` }
   canvas.addEventListener('pointermove', event => {
     const at = layout(carpet).cell(event.offsetX, event.offsetY)
     if (at?.day !== carpet.at?.day || at?.row !== carpet.at?.row) tell(carpet, at)

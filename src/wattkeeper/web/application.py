@@ -50,9 +50,9 @@ from wattkeeper.web.console import (
     notices,
     overview,
     plans,
-    recordings,
     point_day,
     quality,
+    recordings,
     reference,
     registry_forms,
     search,
@@ -60,6 +60,7 @@ from wattkeeper.web.console import (
     standing_orders,
     system_files,
     tariffs,
+    traces,
 )
 from wattkeeper.web.guard import Guard
 from wattkeeper.web.idempotency import Idempotency
@@ -67,11 +68,11 @@ from wattkeeper.web.pages import Pages, first_zone
 from wattkeeper.web.portal import PORTAL
 from wattkeeper.web.queries.areas import energies
 from wattkeeper.web.queries.imports import Uploads
-from wattkeeper.web.queries.overview import RememberedByScope, figures
-from wattkeeper.web.services import Services
 from wattkeeper.web.queries.kept import KeptByScope
-
+from wattkeeper.web.queries.overview import RememberedByScope, figures
 from wattkeeper.web.queries.quality import quality_of
+from wattkeeper.web.services import Services
+
 DESCRIPTION = """
 Meters, readings, load curves, tariffs and bills. Decimals are strings, instants are UTC (ISO 8601), lists go on by
 cursor (`next` is the `after` of the following page), and every error is a problem+json document (RFC 9457).
@@ -137,10 +138,11 @@ def create_application(services: Services) -> FastAPI:
         notices,
         registry_forms,
         areas,
-        meters,
-        meter,
         quality,
         point_day,
+        traces,
+        meters,
+        meter,
         meter_cards,
         standing_orders,  # before `commands`: its address is no batch called standing
         command_form,

@@ -29,7 +29,7 @@ def exchange_page(
     kept = kept_exchange(services, exchange_id)
     with services.database.read() as session:
         name = services.registry(session).get_meter(kept.meter_id).address if kept.meter_id else None
-    reply = kept.reply_frames(say, recorded_at=_stamp(at, say))
+    reply = kept.reply_frames(say, recorded_at=load_record_stamp(at, say))
     return render(
         request,
         "exchange.html",
@@ -44,7 +44,7 @@ def exchange_page(
     )
 
 
-def _stamp(at: datetime | None, say: Language) -> str | None:
+def load_record_stamp(at: datetime | None, say: Language) -> str | None:
     """An instant as the meter's clock stamps its load records: YYMMDDhhmm in civil time."""
     if at is None:
         return None
