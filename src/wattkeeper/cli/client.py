@@ -1,5 +1,7 @@
 """The command line's way to the server that owns a data folder: its API over its Unix socket."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx2
@@ -44,22 +46,47 @@ def ask(owner: Owner, method: str, path: str, **request: Any) -> httpx2.Response
         ServerSilent: it could not be reached.
 
     """
+    with _answering(owner), _client(owner) as client:
+        answer = client.request(method, f"/api/v1{path}", **request)
+    _require_sound(answer)
+    return answer
+
+
+@contextmanager
+def streamed(owner: Owner, path: str, **request: Any) -> Iterator[httpx2.Response]:
+    """The same for an answer that is taken piece by piece while the server writes it."""
+    with (
+        _answering(owner),
+        _client(owner) as client,
+        client.stream("GET", f"/api/v1{path}", **request) as answer,
+    ):
+        if answer.is_error:
+            answer.read()
+        _require_sound(answer)
+        yield answer
+
+
+def _client(owner: Owner) -> httpx2.Client:
     scheme = "https" if owner.tls else "http"
     # The socket is the folder owner's alone (0600), so there is nobody whose name a certificate would have to prove.
     transport = httpx2.HTTPTransport(uds=str(owner.socket), verify=not owner.tls)
+    return httpx2.Client(transport=transport, base_url=f"{scheme}://localhost", timeout=TIMEOUT_SECONDS)
+
+
+@contextmanager
+def _answering(owner: Owner) -> Iterator[None]:
     try:
-        with httpx2.Client(
-            transport=transport, base_url=f"{scheme}://localhost", timeout=TIMEOUT_SECONDS
-        ) as client:
-            answer = client.request(method, f"/api/v1{path}", **request)
+        yield
     except httpx2.TransportError as error:
         raise ServerSilent(
             f"The server (process {owner.pid}) did not answer: {error}.", hint="Look at its log, or stop it."
         ) from None
+
+
+def _require_sound(answer: httpx2.Response) -> None:
     if answer.is_error:
         message, hint = _problem(answer)
         raise ServerRefused(message, hint=hint)
-    return answer
 
 
 def _problem(answer: httpx2.Response) -> tuple[str, str | None]:

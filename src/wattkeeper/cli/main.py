@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from wattkeeper import __version__
-from wattkeeper.cli import commands, field, modbus, office, people, server
+from wattkeeper.cli import commands, field, files, modbus, office, people, server
 from wattkeeper.cli.output import USER_ERRORS, print_error
 
 app = typer.Typer(
@@ -34,6 +34,7 @@ app.command("serve", rich_help_panel=THE_SERVER)(server.serve)
 app.command("status", rich_help_panel=THE_SERVER)(server.status)
 app.command("template", rich_help_panel=THE_OFFICE)(office.template)
 app.command("import", rich_help_panel=THE_OFFICE)(office.import_registry)
+app.command("export", rich_help_panel=THE_OFFICE)(files.export)
 app.command("bill", rich_help_panel=THE_OFFICE)(office.bill)
 app.add_typer(commands.command, name="command", rich_help_panel=THE_METERS)
 app.add_typer(people.user, name="user", rich_help_panel=PEOPLE)

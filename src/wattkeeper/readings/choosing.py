@@ -60,11 +60,7 @@ def sample_members(
 def _membership(
     registry: Registry, chosen: Sequence[Chosen], period: TimeRange, *, together: bool, energy: bool
 ) -> Membership:
-    points = {
-        one: [one.id] if one.kind == "point" else registry.points_in_area(one.id)
-        for one in chosen
-        if one.kind != "meter"
-    }
+    points = {one: _points(registry, one) for one in chosen if one.kind != "meter"}
     of_point: defaultdict[int, list[Span]] = defaultdict(list)
     for span in registry.spans(point_ids={p for ids in points.values() for p in ids}, period=period):
         of_point[span[0]].append(span)
@@ -94,6 +90,16 @@ def _membership(
         for series, each in spans.items()
     }
     return Membership(members, installed)
+
+
+def _points(registry: Registry, one: Chosen) -> list[int]:
+    match one.kind:
+        case "point":
+            return [one.id]
+        case "area":
+            return registry.points_in_area(one.id)
+        case _:
+            return registry.points_in_site(one.id)
 
 
 def _joined(parts: Sequence[TimeRange | None]) -> list[TimeRange | None]:

@@ -50,6 +50,11 @@ class Areas(Periods):
         )
         return list(self._session.scalars(wanted.order_by(MeteringPoint.id)))
 
+    def points_in_site(self, site_id: int) -> list[int]:
+        """The ids of the metering points of a site."""
+        wanted = select(MeteringPoint.id).where(MeteringPoint.site_id == site_id, self._scope.has_point())
+        return list(self._session.scalars(wanted.order_by(MeteringPoint.id)))
+
     def counts_by_place(self, now: datetime) -> dict[Place, tuple[int, int]]:
         """How many points within are directly in each area, or in a site outside of any, and how many meters hang there."""
         place = (MeteringPoint.site_id, MeteringPoint.area_id)

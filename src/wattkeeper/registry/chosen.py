@@ -1,7 +1,7 @@
 """Meters, metering points and areas as somebody names them: by id, or by the words people use."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -15,16 +15,16 @@ from wattkeeper.registry.scope import Scope
 
 _Named = Select[*tuple[Any, ...]]
 """A statement of id, code, name and zone."""
-Kind = Literal["meter", "point", "area"]
+Kind = Literal["meter", "point", "area", "site"]
 MOST_NAMED = 2_000
 """Things that may be named at once; an area is one of them, however much hangs in it."""
 _AT_ONCE = 5_000
-_SAID: dict[Kind, str] = {"meter": "meter", "point": "metering point", "area": "area"}
+_SAID: dict[Kind, str] = {"meter": "meter", "point": "metering point", "area": "area", "site": "site"}
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What somebody names: meters by address, points and areas by code, all also by id."""
+    """What somebody names: meters by address, points, areas and sites by code, all also by id."""
 
     meter_ids: tuple[int, ...] = ()
     meters: tuple[str, ...] = ()
@@ -32,13 +32,18 @@ class Wanted:
     points: tuple[str, ...] = ()
     area_ids: tuple[int, ...] = ()
     areas: tuple[str, ...] = ()
+    site_ids: tuple[int, ...] = ()
+    sites: tuple[str, ...] = ()
 
     @property
     def nothing(self) -> bool:
         """Whether nothing is named."""
-        return not (
-            self.meter_ids or self.meters or self.point_ids or self.points or self.area_ids or self.areas
-        )
+        return not self.named()
+
+    def named(self) -> dict[str, tuple[int | str, ...]]:
+        """What is named, by how; without what is not."""
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: keys for name, keys in given.items() if keys}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ class Chosen:
 
 
 def choose(session: Session, scope: Scope, wanted: Wanted) -> list[Chosen]:
-    """What is named, within the scope: areas, then points, then meters, each by code and once.
+    """What is named, within the scope: sites, areas, then points, then meters, each by code and once.
 
     Raises:
         NotFound: something is not there, or not within.
@@ -63,6 +68,7 @@ def choose(session: Session, scope: Scope, wanted: Wanted) -> list[Chosen]:
     if wanted.nothing:
         raise BadValue("meters", "No meter, metering point or area is named.", hint="Name at least one.")
     found = [
+        *_found(session, _sites(scope), "site", Site.id, Site.code, wanted.site_ids, wanted.sites),
         *_found(session, _areas(scope), "area", Area.id, Area.code, wanted.area_ids, wanted.areas),
         *_found(
             session,
@@ -105,6 +111,30 @@ def point_ids_by_code(session: Session, scope: Scope, codes: Collection[str]) ->
     return found
 
 
+def names_of_meters(session: Session, ids: Collection[int]) -> dict[int, str]:
+    """The addresses of some meters."""
+    return _names(session, Meter.id, Meter.address, ids)
+
+
+def names_of_points(session: Session, ids: Collection[int]) -> dict[int, str]:
+    """The codes of some metering points."""
+    return _names(session, MeteringPoint.id, MeteringPoint.code, ids)
+
+
+def _names(
+    session: Session,
+    id_column: InstrumentedAttribute[int],
+    name: InstrumentedAttribute[str],
+    ids: Collection[int],
+) -> dict[int, str]:
+    found: dict[int, str] = {}
+    for part in in_parts(sorted(ids), _AT_ONCE):
+        found.update(
+            (row[0], row[1]) for row in session.execute(select(id_column, name).where(id_column.in_(part)))
+        )
+    return found
+
+
 def _found(  # noqa: PLR0917 (called three times, beside its definition)
     session: Session,
     wanted: _Named,
@@ -134,6 +164,10 @@ def _require(kind: Kind, keys: Sequence[Any], there: Collection[Any]) -> None:
     missing = sorted(set(keys) - set(there))
     if missing:
         raise NotFound(_SAID[kind], missing[0])
+
+
+def _sites(scope: Scope) -> _Named:
+    return select(Site.id, Site.code, Site.name, Site.zone).where(scope.has_site())
 
 
 def _areas(scope: Scope) -> _Named:

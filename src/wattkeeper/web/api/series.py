@@ -32,9 +32,18 @@ def wanted_of(  # noqa: PLR0917 (FastAPI names them)
     point: Names = [],  # noqa: B006
     area_id: Ids = [],  # noqa: B006
     area: Names = [],  # noqa: B006
+    site: Names = [],  # noqa: B006
 ) -> Wanted:
-    """What an address names: meters by id or address, points and areas by id or code; each may be repeated."""
-    return Wanted(tuple(meter_id), tuple(meter), tuple(point_id), tuple(point), tuple(area_id), tuple(area))
+    """What an address names: meters by id or address, points and areas by id or code, sites by code; all may be repeated."""
+    return Wanted(
+        meter_ids=tuple(meter_id),
+        meters=tuple(meter),
+        point_ids=tuple(point_id),
+        points=tuple(point),
+        area_ids=tuple(area_id),
+        areas=tuple(area),
+        sites=tuple(site),
+    )
 
 
 def asked_of(

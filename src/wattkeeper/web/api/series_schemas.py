@@ -24,7 +24,7 @@ class Reduced(Shape):
 class OneSeries(Shape):
     """One series: columns with an entry per slot, null where nothing is known. Samples have no energy, energies no readings."""
 
-    kind: Literal["meter", "point", "area", "together"]
+    kind: Literal["meter", "point", "area", "site", "together"]
     id: int | None
     code: str = Field(description="A meter's address, a point's or an area's code.")
     name: str
