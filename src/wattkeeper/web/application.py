@@ -22,6 +22,7 @@ from wattkeeper.web.api import overview as api_overview
 from wattkeeper.web.api import plans as api_plans
 from wattkeeper.web.api import portal as api_portal
 from wattkeeper.web.api import reading_edits as api_reading_edits
+from wattkeeper.web.api import reading_files as api_reading_files
 from wattkeeper.web.api import recordings as api_recordings
 from wattkeeper.web.api import search as api_search
 from wattkeeper.web.api import series as api_series
@@ -82,6 +83,7 @@ TAGS = [
     {"name": "meters", "description": "Meters, their values, readings and the frames these came in."},
     {"name": "load curves", "description": "Energy and mean power over time."},
     {"name": "series", "description": "Any meters, points and areas over any period at any resolution."},
+    {"name": "readings as files", "description": "Readings and intervals out of, and into, the store."},
     {"name": "commands", "description": "What meters are told, who agreed, and what became of it."},
     {"name": "areas", "description": "Where meters hang: the tree of areas, with what each used."},
     {"name": "links", "description": "The ways to meters, and their health."},
@@ -193,6 +195,7 @@ def _api() -> APIRouter:
         api_meters,
         api_curves,
         api_series,
+        api_reading_files,
         api_reading_edits,
         api_areas,
         api_editing,
