@@ -42,6 +42,7 @@ from wattkeeper.readings.editing.service import ReadingEditing
 from wattkeeper.readings.editing.trail import EditTrail
 from wattkeeper.readings.service import IntervalService
 from wattkeeper.readings.store import ReadingsStore
+from wattkeeper.readings.transmission.forwarding import Forwarder, ForwardOptions
 from wattkeeper.readings.validation.exceptions import ExceptionQueue
 from wattkeeper.registry.repository import Registry
 from wattkeeper.security.service import SecurityService
@@ -146,6 +147,7 @@ class Server:
         self.parts = parts
         self.hub = Hub()
         self.collector = _collector(parts, self.hub) if parts.settings.collect else None
+        self.forwarder = _forwarder(parts) if parts.settings.forward_url else None
         self.monitoring = _monitoring(parts, self.hub, self.collector)
         self.commands = CommandService(
             parts.database, self.hub, check=check_command, options=_command_options(parts.settings)
@@ -200,6 +202,7 @@ class Server:
             commands=self.commands,
             recordings=self.recordings,
             collector=self.collector,
+            forwarder=self.forwarder,
             version=__version__,
             language=settings.language,
             trusted_hosts=(*LOOPBACK_NAMES, *_public_host(settings)),
@@ -215,8 +218,18 @@ class Server:
         async with self.hub.subscribe(*TOPICS) as news:  # from before the first meter is read
             if self.collector is not None:
                 await self.collector.start()
-            async with self._repeated(news):
+            async with self._repeated(news), self._forwarding():
                 yield
+
+    @contextlib.asynccontextmanager
+    async def _forwarding(self) -> AsyncIterator[None]:
+        if self.forwarder is not None:
+            self.forwarder.start()
+        try:
+            yield
+        finally:
+            if self.forwarder is not None:
+                await self.forwarder.stop()
 
     @contextlib.asynccontextmanager
     async def _repeated(self, news: Subscription) -> AsyncIterator[None]:
@@ -287,6 +300,19 @@ def _collector(parts: Parts, hub: Hub) -> Collector:
         secret=MeterSecret(password, settings.meter_operator) if password else None,
         drivers=drivers(settings.modbus_maps),
     )
+
+
+def _forwarder(parts: Parts) -> Forwarder:
+    settings = parts.settings
+    options = ForwardOptions(
+        url=settings.forward_url,
+        token=settings.forward_token.get_secret_value(),
+        authority=settings.forward_authority,
+        frames=settings.forward_frames,
+        folder=settings.outbox,
+        most_bytes=settings.outbox_megabytes << 20,
+    )
+    return Forwarder(parts.database, parts.store, options, now=_now)
 
 
 def _command_options(settings: Settings) -> CommandOptions:

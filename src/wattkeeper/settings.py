@@ -112,6 +112,29 @@ class Settings(BaseSettings):
         default=None,
         description="Folder of your own Modbus register maps (TOML), beside those that are shipped and before them.",
     )
+    forward_url: str = Field(
+        default="",
+        pattern=r"^(https://[A-Za-z0-9.\-]+(:\d+)?|http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?)?$",
+        description="Platform that the readings collected here are sent to, such as `https://meters.example.org`; empty: none. HTTPS, but on this machine itself.",
+    )
+    forward_token: SecretStr = Field(
+        default=SecretStr(""),
+        description="Token of a user there, with the right `readings.deliver`; comes with `forward_url`. Best given as `WATTKEEPER_FORWARD_TOKEN`.",
+    )
+    forward_authority: Path | None = Field(
+        default=None,
+        description="File of certificates (PEM) to trust instead of the machine's own, where the platform's is signed by your own authority.",
+    )
+    forward_frames: bool = Field(
+        default=True,
+        description="Send the frames that readings came in, too; off, they stay at this collector, and the line carries a tenth.",
+    )
+    outbox_megabytes: int = Field(
+        default=256,
+        ge=16,
+        le=100_000,
+        description="Bound of the outbox on this disk; what does not fit waits in the readings store.",
+    )
     maintenance_minutes: int = Field(
         default=30,
         ge=1,
@@ -176,10 +199,21 @@ class Settings(BaseSettings):
             raise ValueError("smtp_host needs smtp_from, the sender's address, such as alarms@example.org")
         return self
 
+    @model_validator(mode="after")
+    def _platform(self) -> Self:
+        if self.forward_url and not self.forward_token.get_secret_value():
+            raise ValueError("forward_url needs forward_token, a token of a user of that platform")
+        return self
+
     @property
     def ledger(self) -> str:
         """The URL of the ledger database."""
         return self.ledger_url or f"sqlite:///{self.data_dir / 'ledger.sqlite'}"
+
+    @property
+    def outbox(self) -> Path:
+        """The folder of what waits for the platform."""
+        return self.data_dir / "outbox"
 
 
 def config_file() -> Path:
@@ -237,7 +271,7 @@ def _sentence(error: ValidationError, path: Path) -> str:
             continue
         variable = f"WATTKEEPER_{name.upper()}"
         where = variable if variable in os.environ else str(path)
-        value = "…" if name.endswith("password") else repr(item["input"])
+        value = "…" if name.endswith(("password", "token")) else repr(item["input"])
         problems.append(
             f"`{name}` (from {where} or the command line) = {value}: {item['msg'].removeprefix('Value error, ')}"
         )

@@ -32,6 +32,8 @@ class Right(StrEnum):
     """Links, their health, and the frames that pass on them."""
     PLANS_EDIT = "plans.edit"
     """Say which quantities of which meters are read, and when."""
+    READINGS_DELIVER = "readings.deliver"
+    """Deliver the readings of any meter, as a remote collector does."""
     METRICS_VIEW = "metrics.view"
     """What the process counts of its work, for a program that watches it."""
     REGISTRY_EDIT = "registry.edit"
@@ -88,6 +90,7 @@ ROLE_RIGHTS: Final[Mapping[Role, frozenset[Right]]] = {
         Right.COMMANDS_STANDING,
         Right.LINKS_VIEW,
         Right.PLANS_EDIT,
+        Right.READINGS_DELIVER,
         Right.METRICS_VIEW,
         Right.REGISTRY_EDIT,
         Right.ALARMS_HANDLE,
@@ -115,6 +118,7 @@ ROLE_RIGHTS: Final[Mapping[Role, frozenset[Right]]] = {
 WHOLE: Final = frozenset(
     {
         Right.PLANS_EDIT,
+        Right.READINGS_DELIVER,
         Right.METRICS_VIEW,
         Right.REGISTRY_EDIT,
         Right.CUSTOMERS_EDIT,  # a new customer and a new account have no point yet, so they lie in no area

@@ -6,11 +6,13 @@ from fastapi import APIRouter, FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
 from wattkeeper.kernel.loop_delay import LoopDelay
+from wattkeeper.readings.transmission.receiving import BatchReceiver
 from wattkeeper.web import live, metrics, problems
 from wattkeeper.web.access import Identity, require_declared
 from wattkeeper.web.api import administration as api_administration
 from wattkeeper.web.api import alarms as api_alarms
 from wattkeeper.web.api import areas as api_areas
+from wattkeeper.web.api import batches as api_batches
 from wattkeeper.web.api import collection as api_collection
 from wattkeeper.web.api import commands as api_commands
 from wattkeeper.web.api import curves as api_curves
@@ -88,6 +90,7 @@ TAGS = [
     {"name": "areas", "description": "Where meters hang: the tree of areas, with what each used."},
     {"name": "links", "description": "The ways to meters, and their health."},
     {"name": "collection", "description": "Which plans read meters, and how well: success, latency, failures."},
+    {"name": "remote collectors", "description": "Readings that collectors elsewhere deliver."},
     {"name": "alarms", "description": "What is wrong with meters and links, and who has seen to it."},
     {"name": "notices", "description": "Who is told of alarms, and the proof that they were."},
     {"name": "bills", "description": "Bills, and their documents."},
@@ -119,6 +122,7 @@ def create_application(services: Services) -> FastAPI:
     application.state.services = services
     application.state.assets = assets
     application.state.pages = Pages(assets)
+    application.state.batches = BatchReceiver(services.database, services.store)
     application.state.live = live.LiveStreams()
     application.state.loop_delay = LoopDelay()
     application.state.metrics = metrics.Metrics(services, application.state.loop_delay)
@@ -186,6 +190,7 @@ def _api() -> APIRouter:
     router = APIRouter()
     for module in (
         api_overview,
+        api_batches,
         api_recordings,
         api_alarms,
         api_collection,

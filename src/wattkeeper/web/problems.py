@@ -115,6 +115,13 @@ STATUS_BY_ERROR: Final[Mapping[str, int]] = {
     "LinkLost": 502,
     "LinkUnavailable": 502,
     "StoreBusy": 503,
+    "StoreFull": 503,
+    "StoreUnavailable": 503,
+    "DatabaseBusy": 503,
+    "DatabaseUnavailable": 503,
+    "BaseUnknown": 409,
+    "BatchTooLarge": 413,
+    "NothingForwarded": 404,
 }
 DEFAULT_STATUS: Final = 422
 

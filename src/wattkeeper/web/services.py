@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from wattkeeper.readings.editing.trail import EditTrail
     from wattkeeper.readings.service import IntervalService
     from wattkeeper.readings.store import ReadingsStore
+    from wattkeeper.readings.transmission.forwarding import Forwarder
     from wattkeeper.readings.validation.exceptions import ExceptionQueue
     from wattkeeper.security.service import SecurityService
 
@@ -82,6 +83,7 @@ class Services:
     """Everything the web room works with.
 
     `collector` is None when no collection runs in this process: pages stay, "read now" says why it cannot.
+    `forwarder` is None when this server sends its readings to no platform.
     `language` is for a visitor who has chosen none and whose browser asks for neither.
     `trusted_hosts` are the host names a browser may use for us (a rebinding page uses another one).
     `scope` is the part of the network that whoever asks may see: `pages.services_of` sets it per request, and
@@ -101,6 +103,7 @@ class Services:
     commands: "CommandService"
     recordings: "RecordingDesk"
     collector: CollectorLike | None = None
+    forwarder: "Forwarder | None" = None
     version: str = "0.1.0"
     language: Literal["zh", "en"] = "zh"
     trusted_hosts: tuple[str, ...] = LOOPBACK_NAMES

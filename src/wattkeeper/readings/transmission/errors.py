@@ -25,3 +25,13 @@ class OutboxFull(ReadingsError):
 
 class OutboxUnusable(ReadingsError):
     """The outbox's folder cannot be read or written."""
+
+
+class NothingForwarded(ReadingsError):
+    """A server that is no remote collector was asked about its outbox."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This server sends its readings nowhere.",
+            hint="Set forward_url and forward_token, and start again.",
+        )

@@ -17,7 +17,7 @@ router = APIRouter(include_in_schema=False, dependencies=[needs()])
 # The API describes itself in English; its reference page says the same in the visitor's language.
 SUBJECTS: Final = (
     N_("overview"), N_("meters"), N_("load curves"), N_("links"), N_("areas"), N_("alarms"), N_("notices"), N_("bills"), N_("tariffs"), N_("accounts"), N_("customers"),
-    N_("payments"), N_("import"), N_("search"), N_("portal"), N_("commands"), N_("collection"),
+    N_("payments"), N_("import"), N_("search"), N_("portal"), N_("commands"), N_("collection"), N_("remote collectors"),
 )  # fmt: skip
 SUMMARIES: Final = (
     N_("The figures of the overview"), N_("Links with state and success"), N_("List meters"), N_("One meter"),
@@ -45,6 +45,8 @@ SUMMARIES: Final = (
     N_("Success, latency and failures of reading"), N_("List recordings"), N_("Record a link"), N_("One recording"),
     N_("A recording as a file"), N_("End a recording"), N_("Delete a recording"), N_("List reading plans"),
     N_("One reading plan"), N_("Add a reading plan"), N_("Change a reading plan"), N_("Delete a reading plan"),
+    N_("Deliver a batch of readings"), N_("Which meters are registered here"), N_("Remote collectors"),
+    N_("What waits for the platform"),
 )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ _GROUPS: Final[tuple[tuple[str, tuple[tuple[Right, str], ...]], ...]] = (
             (Right.COMMANDS_STANDING, N_("Ask for, agree to and end standing orders")),
             (Right.LINKS_VIEW, N_("See links, their health and the frames on them")),
             (Right.PLANS_EDIT, N_("Add, change and delete reading plans")),
+            (Right.READINGS_DELIVER, N_("Deliver readings, as a remote collector does")),
             (Right.METRICS_VIEW, N_("Fetch metrics, as Prometheus does")),
             (Right.REGISTRY_EDIT, N_("Import and change sites, areas, links, meters and points")),
         ),
