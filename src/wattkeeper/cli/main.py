@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from wattkeeper import __version__
-from wattkeeper.cli import commands, field, files, modbus, office, people, server
+from wattkeeper.cli import commands, field, files, modbus, office, people, remote, server
 from wattkeeper.cli.output import USER_ERRORS, print_error
 
 app = typer.Typer(
@@ -32,6 +32,8 @@ app.add_typer(modbus.modbus, name="modbus", rich_help_panel=AT_THE_METER)
 app.command("demo", rich_help_panel=THE_SERVER)(server.demo)
 app.command("serve", rich_help_panel=THE_SERVER)(server.serve)
 app.command("status", rich_help_panel=THE_SERVER)(server.status)
+app.command("outbox", rich_help_panel=THE_SERVER)(remote.outbox)
+app.command("collectors", rich_help_panel=THE_SERVER)(remote.collectors)
 app.command("template", rich_help_panel=THE_OFFICE)(office.template)
 app.command("import", rich_help_panel=THE_OFFICE)(office.import_registry)
 app.command("export", rich_help_panel=THE_OFFICE)(files.export)
