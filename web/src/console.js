@@ -33,6 +33,7 @@ document.addEventListener('click', event => {
   if (button?.dataset.act === 'nav') toggleNav(button)
   if (button?.dataset.act === 'copy') copy(button)
   if (button?.dataset.act === 'print') print()
+  if (button?.dataset.act === 'tick-all') each('tbody input[type=checkbox]', box => { box.checked = button.checked }, button.closest('table'))
   if (button?.dataset.act === 'find' && !event.ctrlKey && !event.metaKey && !event.shiftKey && openFinder()) event.preventDefault()
   const row = event.target.closest('tr[data-href]')
   if (row && !event.target.closest('a, button, input, label, summary') && !getSelection().toString()) location = row.dataset.href
@@ -47,7 +48,24 @@ document.addEventListener('keydown', event => {
     if (search) { event.preventDefault(); search.focus(); search.select() }
   }
   if (event.key === 'Escape') each('details.menu[open]', menu => { menu.open = false })
+  if (!event.ctrlKey && !event.metaKey && !event.altKey && (!typing || typing.type === 'checkbox')) alongQueue(event)
 })
+
+// A queue is worked through by keys: j and k go along its rows, x ticks one, and a row's buttons name their own key.
+function alongQueue(event) {
+  const rows = [...document.querySelectorAll('[data-queue] tbody tr')]
+  if (!rows.length || event.target.closest('dialog')) return
+  const at = rows.findIndex(row => row.classList.contains('at'))
+  const move = { j: 1, k: -1 }[event.key]
+  if (move) {
+    const row = rows[at < 0 ? 0 : Math.min(Math.max(at + move, 0), rows.length - 1)]
+    rows[at]?.classList.remove('at')
+    row.classList.add('at')
+    row.querySelector('td a')?.focus({ preventScroll: true })
+    row.scrollIntoView({ block: 'nearest' })
+  } else if (at >= 0 && event.key === 'x') rows[at].querySelector('input[type=checkbox]')?.click()
+  else if (at >= 0 && /^[a-z]$/.test(event.key)) rows[at].querySelector(`[data-key="${event.key}"]`)?.click()
+}
 
 // A list is filtered in place: its files are those of the address as it is now.
 document.addEventListener('toggle', event => {
@@ -180,6 +198,8 @@ async function startIslands() {
   }
   if (document.querySelector('[data-monitor]')) (await import('./monitor.js')).start(listen)
 }
+
+each('[data-submit]', field => field.addEventListener('change', () => field.form.submit()))
 
 // What scrolls sideways can be scrolled by keyboard too.
 const reachable = () => each('.wide, .monitor', box => {

@@ -13,7 +13,8 @@ export function start(listen) {
   panel.dataset.started = 'yes'
   const find = name => panel.querySelector(`[data-${name}]`)
   const body = panel.querySelector('tbody')
-  const [filter, way, wrong, pause, count] = ['filter', 'way', 'wrong', 'pause', 'count'].map(find)
+  const [address, filter, way, check, pause, clear, count] = ['address', 'filter', 'way', 'check', 'pause', 'clear', 'count'].map(find)
+  const waiting = body.firstElementChild
   const words = JSON.parse(panel.dataset.words)
   let kept = []
   let held = []
@@ -22,8 +23,10 @@ export function start(listen) {
   let passed = 0
 
   const wanted = () => {
-    const text = filter.value.trim().toLowerCase()
-    return frame => (!way.value || frame.direction === way.value) && (!wrong.checked || frame.check !== 'ok')
+    const [meter, text] = [address, filter].map(field => field.value.trim().toLowerCase())
+    return frame => (!way.value || frame.direction === way.value)
+      && (!check.value || (check.value === 'bad' ? frame.check !== 'ok' : frame.check === check.value))
+      && (!meter || frame.address.toLowerCase().includes(meter))
       && (!text || `${frame.link} ${frame.hex} ${frame.hex.replaceAll(' ', '')} ${frame.note} ${frame.address}`.toLowerCase().includes(text))
   }
 
@@ -83,9 +86,17 @@ export function start(listen) {
     else { draw(held); held = [] }
     tell()
   })
-  filter.addEventListener('input', drawAgain)
-  way.addEventListener('change', drawAgain)
-  wrong.addEventListener('change', drawAgain)
+  clear.addEventListener('click', () => {
+    kept = []
+    held = []
+    fresh = []
+    passed = 0
+    body.replaceChildren(waiting)
+    delete body.dataset.filled
+    tell()
+  })
+  for (const field of [address, filter]) field.addEventListener('input', drawAgain)
+  for (const field of [way, check]) field.addEventListener('change', drawAgain)
 
   const files = {
     csv: frames => '\ufeff' + [words.columns, ...frames.map(frame =>

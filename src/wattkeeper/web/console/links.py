@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import HTMLResponse
@@ -11,12 +11,11 @@ from wattkeeper.registry.errors import NotFound
 from wattkeeper.security.rights import Right
 from wattkeeper.web.access import needs
 from wattkeeper.web.console.collection import drawn
-from wattkeeper.web.console.recordings import LENGTHS
-from wattkeeper.web.console.words import monitor_words
+from wattkeeper.web.console.monitor import monitor
 from wattkeeper.web.exports import PAGE, Column, Export, Table, exported, paged
 from wattkeeper.web.language import Language
 from wattkeeper.web.pages import language_of, render, services_of
-from wattkeeper.web.queries import meters, within
+from wattkeeper.web.queries import meters
 from wattkeeper.web.queries.links import Health, LinkLine, health_today, link_lines
 from wattkeeper.web.queries.meters import FoundMeters, MeterFilter
 from wattkeeper.web.queries.periods import named_period
@@ -40,18 +39,6 @@ class MeterHealth:
     reads: int
     success: float | None
     read_at: datetime | None
-
-
-def _monitor(services: Services, say: Language, *, link: str = "") -> dict[str, Any]:
-    watched = within.watchable_links(services)
-    return {
-        "hidden_frames": watched is not None and (link not in watched if link else True),
-        "watched": sorted(watched or ()),
-        "monitored": link,
-        "monitor_words": monitor_words(say),
-        "collecting": services.collector is not None,
-        "lengths": [(seconds, say.text(name)) for seconds, name in LENGTHS.items()],
-    }
 
 
 LINKS: Final[Table[LinkLine]] = Table(
@@ -93,7 +80,7 @@ def links_page(request: Request) -> HTMLResponse:
     """Every link with its health, and the frames of all."""
     services, say = services_of(request), language_of(request)
     links = link_lines(services, say, request.app.state.figures(services).health)
-    return render(request, "links.html", links=links, **_monitor(services, say))
+    return render(request, "links.html", links=links, **monitor(services, say))
 
 
 @exported(router, "/links")
@@ -137,7 +124,7 @@ def link_page(request: Request, code: Annotated[str, Path(max_length=64)]) -> HT
         link_down=say.text(LINK_DOWN),
         hours=drawn(services, say, named_period("today", zone=say.zone, now=services.clock()), found),
         meters=_meters(services, say, code, health),
-        **_monitor(services, say, link=code),
+        **monitor(services, say, link=code),
     )
 
 

@@ -35,6 +35,9 @@ COMMANDS: Final = (
         "success failures retries latency 成功率 失败 重试 采集",
     ),
     Command(
+        "/monitor", N_("Bus monitor"), Right.LINKS_VIEW, "frames live traffic sniffer 报文 监听 总线 监视"
+    ),
+    Command(
         "/plans",
         N_("Reading plans"),
         Right.LINKS_VIEW,

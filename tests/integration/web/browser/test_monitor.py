@@ -67,9 +67,12 @@ def test_frames_say_when_which_way_and_whether_they_are_sound(monitor):
 
 
 def test_filters_narrow_what_is_shown_and_saved(monitor, tmp_path):
-    monitor.get_by_label("Only what is wrong").check()
-    expect(rows(monitor)).to_have_count(1)
-    monitor.get_by_label("Only what is wrong").uncheck()
+    for state, count in (("ok", 2), ("wrong", 1), ("none", 0), ("bad", 1), ("", 3)):
+        monitor.get_by_label("Checksum").select_option(state)
+        expect(rows(monitor)).to_have_count(count)
+    monitor.get_by_label("Address of the meter").fill("0161")
+    expect(rows(monitor)).to_have_count(2)
+    monitor.get_by_label("Address of the meter").fill("")
     monitor.get_by_label("Direction").select_option("rx")
     expect(rows(monitor)).to_have_count(2)
     monitor.get_by_label("Filter frames").fill("0.26 kWh")
@@ -94,6 +97,43 @@ def test_a_paused_list_holds_still_and_catches_up(monitor, town):
     assert rows(monitor).count() == 3
     monitor.get_by_role("button", name="Go on").click()
     expect(rows(monitor)).to_have_count(6)
+
+
+def test_a_cleared_list_begins_anew(monitor, town):
+    monitor.get_by_role("button", name="Clear").click()
+    expect(rows(monitor)).to_have_text(["Waiting for the next frame on the wire …"])
+    expect(monitor.locator("[data-count]")).to_have_text("0 frames")
+    pass_frames(town)
+    expect(rows(monitor)).to_have_count(3)
+
+
+def test_the_page_of_its_own_watches_one_link_or_all_and_records(visit, administrator, town, until):
+    page = visit(administrator)
+    page.goto("/monitor?address=161")
+    until(lambda: town.hub.subscribers("traffic"))
+    pass_frames(town)
+    expect(rows(page)).to_have_count(2)  # what has no address is not this meter's
+    expect(page.locator("#recorder")).to_have_text("Choose one link to record it.")
+    page.get_by_label("Link", exact=True).select_option("north")
+    page.wait_for_url("**/monitor?link=north")
+    page.get_by_role("button", name="Record on the server").click()
+    expect(page.locator("#recorder")).to_contain_text("recording until")
+    [kept] = town.recordings.all()
+    assert (kept.link, kept.running) == ("north", True)
+    page.get_by_role("button", name="End recording").click()
+    expect(page.get_by_role("button", name="Record on the server")).to_be_visible()
+    assert [kept.running for kept in town.recordings.all()] == [False]
+
+
+def test_on_a_phone_a_frame_is_read_without_scrolling_sideways(visit, administrator, town, until):
+    page = visit(administrator, phone=True)
+    page.goto("/monitor?link=north")
+    until(lambda: town.hub.subscribers("traffic"))
+    pass_frames(town)
+    expect(rows(page)).to_have_count(3)
+    box = page.locator(".monitor")
+    assert box.evaluate("box => box.scrollWidth - box.clientWidth") <= 0
+    expect(rows(page).nth(1).locator(".note")).to_be_in_viewport()
 
 
 def save(page, folder: Path, kind: str) -> Path:
