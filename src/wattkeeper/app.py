@@ -255,6 +255,7 @@ class Server:
     def _derive(self) -> None:
         self.parts.editing.settle(_now())
         self.parts.intervals.derive_pending(_now())
+        self.parts.billing.late.hear(_now())
 
     def _seal_audit(self) -> None:
         self.parts.security.seal_audit(_now())

@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Select, Subquery, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
-from wattkeeper.billing.models import AccountTariff, Bill, LedgerAccount, Payment, Posting
+from wattkeeper.billing.models import AccountTariff, Bill, BillTouched, LedgerAccount, Payment, Posting
 from wattkeeper.billing.values import AccountFilter, BillFilter, BillState, PaymentFilter
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.registry import keyset
@@ -227,6 +227,8 @@ def _bills(wanted: BillFilter) -> list[ColumnElement[bool]]:
         conditions.append(Bill.account_id.in_(own))
     if wanted.estimated:
         conditions.append(Bill.estimated.is_(True))
+    if wanted.touched:
+        conditions += [Bill.id.in_(select(BillTouched.bill_id)), *standing_bill()]
     if wanted.search:
         named = select(Account.id).where(
             or_(

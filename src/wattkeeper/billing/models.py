@@ -183,3 +183,17 @@ class BillRunException(Base):
     account_id: Mapped[int] = mapped_column(ForeignKey("account.id"), primary_key=True)
     reason: Mapped[str] = mapped_column(String(32))
     message: Mapped[str]
+
+
+class BillTouched(Base):
+    """A bill whose readings were corrected, or came late, after it was issued; the bill itself never changes."""
+
+    __tablename__ = "bill_touched"
+    __table_args__ = (CheckConstraint("end_at > start_at", name="period"),)
+
+    bill_id: Mapped[int] = mapped_column(ForeignKey("bill.id"), primary_key=True, autoincrement=False)
+    start_at: Mapped[datetime]
+    end_at: Mapped[datetime]
+    """Of the intervals that are otherwise now."""
+    heard_at: Mapped[datetime]
+    """When that was last heard of."""

@@ -14,6 +14,7 @@ from wattkeeper.billing.books import Books
 from wattkeeper.billing.counter import Counter
 from wattkeeper.billing.errors import BillingRefused, BillNotCancellable, UnknownBill
 from wattkeeper.billing.kept import Inputs, reversed_line
+from wattkeeper.billing.late import LateReadings
 from wattkeeper.billing.ledger import Ledger
 from wattkeeper.billing.library import TariffLibrary
 from wattkeeper.billing.measured import Rules
@@ -80,6 +81,7 @@ class BillingService:
         self._runs = BillRuns(self, IntervalService(database, store) if intervals is None else intervals)
         self._counter = Counter(database)
         self.books = Books(database)
+        self.late = LateReadings(database, store)
         self.accounts = Accounts(database, self._library)
 
     # tariffs

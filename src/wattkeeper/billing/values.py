@@ -203,6 +203,8 @@ class BillFilter:
     period: TimeRange | None = None
     """Bills whose period shares an instant with this one."""
     estimated: bool = False
+    touched: bool = False
+    """Standing bills whose readings were corrected after they were issued."""
     account_id: int | None = None
     customer_id: int | None = None
 

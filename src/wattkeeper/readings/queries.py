@@ -198,6 +198,23 @@ class StoreQueries:
         """The same for intervals (POINT_CHANGE_SCHEMA): first ``start_at`` and last ``end_at`` of each point and quantity."""
         return self._changed(INTERVALS, cursor, POINT_CHANGE_SCHEMA, "true", part=_ALL_TIME_US)
 
+    def changed_after(self, relied_on: pa.Table) -> pa.Table:
+        """What of some things relied on (KNOWN_AT_SCHEMA) came out otherwise: ``id`` with first start and last end."""
+        with self._lake.reading() as session:
+            session.register("relied_on", relied_on)
+            bounds = session.execute(
+                "SELECT epoch_us(min(start_at)), epoch_us(max(end_at)), epoch_us(min(known_at)) FROM relied_on"
+            ).fetchall()[0]
+            first, last, since = map(instant, bounds)
+            return session.execute(f"""
+                SELECT r.id, min(i.start_at) AS start_at, max(i.end_at) AS end_at
+                FROM lake.interval i JOIN relied_on r
+                  ON r.point_id = i.point_id AND i.start_at >= r.start_at AND i.start_at < r.end_at
+                 AND i.recorded_at > r.known_at
+                WHERE i.start_at >= {first} AND i.start_at < {last} AND i.recorded_at > {since}
+                GROUP BY r.id ORDER BY r.id
+            """).to_arrow_table()  # noqa: S608  numbers only
+
     def _changed(
         self, table: VersionedTable, cursor: int, schema: pa.Schema, condition: str, *, part: int
     ) -> tuple[pa.Table, int]:

@@ -71,6 +71,17 @@ POINT_CHANGE_SCHEMA = pa.schema(
 )
 """The same for intervals of metering points."""
 
+KNOWN_AT_SCHEMA = pa.schema(
+    [
+        ("id", pa.int64()),
+        ("point_id", pa.int64()),
+        ("start_at", INSTANT),
+        ("end_at", INSTANT),
+        ("known_at", INSTANT),
+    ]
+)
+"""What somebody relied on: the intervals of a point that start in a half-open period, as known at a moment."""
+
 SOURCES = ("imported", "polled", "meter", "edited")
 """Where a reading came from, in rising rank.
 
@@ -79,9 +90,10 @@ and stamped. A file comes last: nothing imported replaces what was read from the
 frame. Who wants a file's value to win edits the reading.
 """
 
-METHODS = ("none", "linear", "profile", "history", "peers", "measured", "edited")
+METHODS = ("imported", "none", "linear", "profile", "history", "peers", "measured", "edited")
 """How an interval came about: ``none`` says why there is no energy in its status.
 
+``imported`` comes from a file and gives way to whatever is derived from the meter's own readings.
 Estimated between two trusted registers, and adding up to their difference: ``linear``, the straight line, and
 ``profile``, the point's own like days scaled to the difference. Estimated without a register to add up to:
 ``history``, the point's own like days, and ``peers``, points like it. ``measured`` and ``edited`` say what they are.

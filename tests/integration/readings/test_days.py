@@ -9,12 +9,14 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pytest
 
-from wattkeeper.kernel.timerange import TimeRange
+from wattkeeper.kernel.timerange import TimeRange, start_of_day
 from wattkeeper.readings import days
 from wattkeeper.readings.schemas import INTERVAL_SCHEMA, IntervalStatus
+from wattkeeper.readings.versions import INTERVALS
 
 ENERGY = "active_energy_import"
 BERLIN = ZoneInfo("Europe/Berlin")
+SHANGHAI = ZoneInfo("Asia/Shanghai")
 QUARTER = timedelta(minutes=15)
 MARCH = TimeRange.month(2026, 3, BERLIN)  # the clocks change on the 29th
 WHOLE = TimeRange(MARCH.start - timedelta(days=40), MARCH.closed_end + timedelta(days=35))
@@ -38,6 +40,13 @@ def intervals(*rows):
     )  # fmt: skip
 
 
+def ground_of(row) -> str:
+    """What an interval's energy rests on."""
+    if row["energy"] is None:
+        return "without"
+    return ("measured", "estimated", "edited", "estimated")[row["status"] & 3]
+
+
 def told(store, point_ids, period):
     return [
         tuple(row.values()) for row in store.energy_of_days(point_ids, ENERGY, period, BERLIN).to_pylist()
@@ -49,12 +58,8 @@ def added_up(store, point_ids, period):
     energy, count = defaultdict(Decimal), defaultdict(Counter)
     for row in store.intervals(point_ids=point_ids, quantity=ENERGY, period=period).to_pylist():
         day = row["start_at"].astimezone(BERLIN).date()
-        known = row["energy"] is not None
         energy[day] += row["energy"] or 0
-        ground = (
-            "without" if not known else ("measured", "estimated", "edited", "estimated")[row["status"] & 3]
-        )
-        count[day] += Counter(("all", ground))
+        count[day] += Counter(("all", ground_of(row)))
     return [
         (day, energy[day], *(count[day][kind] for kind in ("all", "estimated", "edited", "without")))
         for day in sorted(energy)
@@ -100,35 +105,93 @@ def test_a_period_that_cuts_days_gets_what_lies_within(store):
         assert told(store, [1], period) == added_up(store, [1], period)
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_sums_are_those_of_the_intervals_after_every_commit(store, seed):
-    chance = random.Random(seed)
-    starts = [WHOLE.start + QUARTER * chance.randrange(100 * 96) for _ in range(60)]
-    statuses = [
-        IntervalStatus.OK,
-        IntervalStatus.ESTIMATED,
-        IntervalStatus.EDITED,
-        IntervalStatus.ESTIMATED | IntervalStatus.EDITED,
-        IntervalStatus.IMPLAUSIBLE,
-        IntervalStatus.WITHDRAWN,
-    ]
-    for step in range(14):
+class Chance:
+    """Whatever can happen to intervals, at random: new and late ones, withdrawals, edits and their undoing."""
+
+    def __init__(self, store, seed: int) -> None:
+        self.store, self.random = store, random.Random(seed)
+        self.starts = [WHOLE.start + QUARTER * self.random.randrange(100 * 96) for _ in range(60)]
+        self.edits: dict[int, pa.Table] = {}
+        self.step = 0
+
+    def now(self) -> datetime:
+        self.step += 1
+        return datetime(2026, 6, 1, tzinfo=UTC) + self.step * timedelta(hours=1)
+
+    def appended(self) -> None:
+        statuses = [
+            IntervalStatus.OK,
+            IntervalStatus.ESTIMATED,
+            IntervalStatus.IMPLAUSIBLE,
+            IntervalStatus.WITHDRAWN,
+        ]
         rows = {}
-        for _ in range(chance.randrange(1, 30)):
-            status = chance.choice(statuses)
-            energy = None if status >= IntervalStatus.IMPLAUSIBLE else f"{chance.randrange(90_000)}e-4"
-            rows[chance.randrange(1, 4), chance.choice(starts)] = (energy, status)
-        store.append_intervals(
-            intervals(*((*key, *value) for key, value in rows.items())),
-            datetime(2026, 6, 1, step, tzinfo=UTC),
+        for _ in range(self.random.randrange(1, 30)):
+            status = self.random.choice(statuses)
+            energy = None if status >= IntervalStatus.IMPLAUSIBLE else f"{self.random.randrange(90_000)}e-4"
+            rows[self.random.randrange(1, 4), self.random.choice(self.starts)] = (energy, status)
+        self.store.append_intervals(intervals(*((*key, *value) for key, value in rows.items())), self.now())
+
+    def edited(self) -> None:
+        keys = {(self.random.randrange(1, 4), self.random.choice(self.starts)) for _ in range(8)}
+        rows = intervals(
+            *((*key, f"{self.random.randrange(90)}", IntervalStatus.EDITED) for key in sorted(keys))
         )
-        if step == 7:
-            store.maintain(datetime(2026, 6, 2, tzinfo=UTC), keep_snapshots=timedelta(0))
-        if step % 3 == 0:  # so that several commits come at once, and months are read at different moments
-            period = chance.choice([WHOLE, MARCH, TimeRange(MARCH.start, WHOLE.closed_end)])
-            points = chance.choice([None, [1, 3]])
+        method = rows.schema.get_field_index("method")
+        edit = len(self.edits) + 1
+        self.edits[edit] = rows.set_column(method, "method", pa.repeat("edited", rows.num_rows))
+        self.store.corrections.apply(edit, INTERVALS, self.edits[edit], self.now())
+
+    def undone(self) -> None:
+        if self.edits:
+            edit = self.random.choice(list(self.edits))
+            self.store.corrections.take_back(edit, INTERVALS, self.edits[edit], self.now())
+
+    def tidied(self) -> None:
+        self.store.maintain(datetime(2026, 9, 2, tzinfo=UTC), keep_snapshots=timedelta(0))
+
+
+def told_by_point(store, first: date, last: date, zone):
+    found = store.energy_of_points(None, ENERGY, (first, last), zone).to_pylist()
+    counted = ("energy", "intervals", "estimated", "edited", "without_energy")
+    return {row["point_id"]: [row[name] for name in counted] for row in found}
+
+
+def added_up_by_point(store, first: date, last: date, zone):
+    """The same from the stored intervals, one by one."""
+    period = TimeRange(start_of_day(first, zone), start_of_day(last + timedelta(days=1), zone))
+    totals = {}
+    for row in store.intervals(quantity=ENERGY, period=period).to_pylist():
+        total = totals.setdefault(row["point_id"], [0, 0, 0, 0, 0])
+        total[0] += row["energy"] or 0
+        total[1] += 1
+        ground = ground_of(row)
+        if ground != "measured":
+            total[("estimated", "edited", "without").index(ground) + 2] += 1
+    return totals
+
+
+@pytest.mark.parametrize(
+    "seed", [*range(2), *(pytest.param(n, marks=pytest.mark.slow) for n in range(2, 20))]
+)
+def test_sums_of_days_and_months_are_those_of_the_intervals_whatever_happened(store, seed):
+    """In a zone with daylight saving and one without, asked now and then, so that several changes come at once."""
+    chance = Chance(store, seed)
+    for step in range(30):
+        happens = [chance.appended, chance.appended, chance.edited, chance.undone, chance.tidied]
+        chance.random.choices(happens, weights=[4, 2, 3, 2, 0.4])[0]()
+        if step % 3 == 0 or step == 29:
+            period = chance.random.choice([WHOLE, MARCH, TimeRange(MARCH.start, WHOLE.closed_end)])
+            points = chance.random.choice([None, [1, 3]])
             assert told(store, points, period) == added_up(store, points, period)
-    assert told(store, None, WHOLE) == added_up(store, None, WHOLE)
+            for zone in (BERLIN, SHANGHAI):
+                for first, last in (
+                    (date(2026, 3, 1), date(2026, 3, 31)),
+                    (date(2026, 2, 20), date(2026, 4, 9)),
+                ):
+                    assert told_by_point(store, first, last, zone) == added_up_by_point(
+                        store, first, last, zone
+                    )
 
 
 def test_months_beyond_those_kept_are_read_anew_and_right(store, monkeypatch):

@@ -49,6 +49,9 @@ def list_bills(
     state: BillState | None = None,
     month: Annotated[str | None, Query(pattern=r"^\d{4}-\d{2}$", examples=["2026-10"])] = None,
     estimated: Annotated[bool, Query(description="Only bills that rest on estimated intervals.")] = False,
+    corrected: Annotated[
+        bool, Query(description="Only standing bills whose readings were corrected, or came, after they were issued.")
+    ] = False,
     search: Annotated[str, Query(max_length=100)] = "",
     limit: Limit = 50,
     after: After = None,
@@ -60,6 +63,7 @@ def list_bills(
         state=state,
         period=month_of(month, site_zone(request)) if month else None,
         estimated=estimated,
+        touched=corrected,
         account_id=account,
         customer_id=customer,
     )
