@@ -28,6 +28,7 @@ from wattkeeper.readings.schemas import Appended
 from wattkeeper.readings.series import Series
 from wattkeeper.readings.streams import Streams
 from wattkeeper.readings.surroundings import Surroundings
+from wattkeeper.readings.validation.windows import Windows
 from wattkeeper.readings.versions import INTERVALS, READINGS, VersionedTable
 
 
@@ -42,6 +43,7 @@ class ReadingsStore(StoreQueries, Histories, Series, Streams):
         self._commits = Commits(lake)
         self.corrections = Corrections(lake, self._commits)
         self.surroundings = Surroundings(lake, self._latest)
+        self.windows = Windows(lake)
         self._maintenance = Maintenance(lake, self._latest)
 
     @classmethod

@@ -61,6 +61,24 @@ class ExceptionQueue:
         """A person entered what is right. Raises FindingNotFound or AlreadyDecided."""
         return self._decide(finding_id, FindingState.EDITED, note, now, edit_id=edit_id, scope=scope)
 
+    def reopen(self, edit_id: int, now: datetime) -> int:
+        """An edit came to nothing, or was undone: what it answered is open again. Returns how many findings that were."""
+        with self._database.write() as session:
+            findings = FindingRepository(session).answered_by(edit_id)
+            for finding in findings:
+                before = finding.state
+                finding.state, finding.updated_at = FindingState.OPEN, now
+                finding.decided_at = finding.decided_by = finding.note = finding.edit_id = None
+                record(
+                    session,
+                    "finding.reopen",
+                    now=now,
+                    subject=("finding", finding.id),
+                    before={"state": before, "edit_id": edit_id},
+                    after={"state": FindingState.OPEN},
+                )
+            return len(findings)
+
     def _decide(
         self,
         finding_id: int,

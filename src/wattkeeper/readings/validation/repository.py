@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Select, and_, false, func, insert, or_, select, true, update
 from sqlalchemy.orm import Session
@@ -10,6 +11,7 @@ from sqlalchemy.orm import Session
 from wattkeeper.kernel.database import in_parts
 from wattkeeper.kernel.severity import Severity
 from wattkeeper.kernel.timerange import TimeRange
+from wattkeeper.readings.validation.facts import MeterFacts
 from wattkeeper.readings.validation.models import FindingState, ValidationFinding, ValidationParameter
 from wattkeeper.readings.validation.values import (
     FindingCounts,
@@ -19,7 +21,7 @@ from wattkeeper.readings.validation.values import (
     ParameterValue,
 )
 from wattkeeper.registry import keyset
-from wattkeeper.registry.models import Meter, MeteringPoint
+from wattkeeper.registry.models import Account, AccountPoint, Installation, Meter, MeteringPoint, Shows, Site
 from wattkeeper.registry.scope import Scope, at_and_below
 
 _DECIDED: Final = (FindingState.ACCEPTED, FindingState.ESTIMATED, FindingState.EDITED)
@@ -43,7 +45,9 @@ class FindingRepository:
             row
             for part in in_parts(sorted(meter_ids), _CHUNK)
             for row in self._session.scalars(
-                select(ValidationFinding).where(starts, ValidationFinding.meter_id.in_(part))
+                select(ValidationFinding)
+                .where(starts, ValidationFinding.meter_id.in_(part))
+                .with_for_update()
             )
         ]
 
@@ -77,17 +81,29 @@ class FindingRepository:
         """The finding itself; other writers of it wait for this transaction."""
         return self._session.get(ValidationFinding, finding_id, with_for_update=True)
 
+    def answered_by(self, edit_id: int) -> list[ValidationFinding]:
+        """The findings that an edit or an estimation answered; other writers of them wait for this transaction."""
+        wanted = select(ValidationFinding).where(
+            ValidationFinding.edit_id == edit_id, ValidationFinding.state.in_(_DECIDED)
+        )
+        return list(self._session.scalars(wanted.order_by(ValidationFinding.id).with_for_update()))
+
     def page(self, wanted: FindingFilter, scope: Scope, *, limit: int, after: str | None) -> FindingPage:
         """A page of findings, the latest period first."""
         chosen = _named().where(_within(scope), *_conditions(wanted))
         total = self._session.scalar(chosen.with_only_columns(func.count(), maintain_column_froms=True)) or 0
         listed = keyset.page(
-            chosen, ValidationFinding.start_at.expression, ValidationFinding.id, descending=True, after=after
+            chosen.with_only_columns(ValidationFinding.id, maintain_column_froms=True),
+            ValidationFinding.start_at.expression,
+            ValidationFinding.id,
+            descending=True,
+            after=after,
         )
         rows = self._session.execute(listed.limit(limit + 1)).all()
-        views = tuple(_view(row) for row in rows[:limit])
-        more = keyset.mark(rows[limit - 1][-1], views[-1].id) if len(rows) > limit else None
-        return FindingPage(views, total, more)
+        here = _named().where(ValidationFinding.id.in_([row[0] for row in rows[:limit]]))
+        views = {view.id: view for view in map(_view, self._session.execute(here))}
+        more = keyset.mark(rows[limit - 1][1], rows[limit - 1][0]) if len(rows) > limit else None
+        return FindingPage(tuple(views[row[0]] for row in rows[:limit]), total, more)
 
     def counts(self, scope: Scope) -> FindingCounts:
         """How many are open, by rule and by severity."""
@@ -199,4 +215,116 @@ def _parameter(row: ValidationParameter) -> ParameterValue:
         valid_from=row.valid_from,
         set_at=row.set_at,
         set_by=row.set_by,
+    )
+
+
+class FactRepository:
+    """What the registry knows of meters whose readings are judged."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def of_meters(self, meter_ids: Collection[int]) -> list[MeterFacts]:
+        """The installations of these meters."""
+        rows = [
+            row
+            for part in in_parts(sorted(meter_ids), _CHUNK)
+            for row in self._session.execute(_installed().where(Installation.meter_id.in_(part)))
+        ]
+        paid = self._paid({row.point_id for row in rows})
+        return [_facts(row, paid.get(row.point_id)) for row in rows]
+
+    def meters_of_points(
+        self, point_ids: Collection[int]
+    ) -> list[tuple[int, int, datetime, datetime | None]]:
+        """Point, meter and period of the installations at these points."""
+        wanted = select(
+            Installation.point_id, Installation.meter_id, Installation.valid_from, Installation.valid_to
+        )
+        return [
+            (row[0], row[1], row[2], row[3])
+            for part in in_parts(sorted(point_ids), _CHUNK)
+            for row in self._session.execute(wanted.where(Installation.point_id.in_(part)))
+        ]
+
+    def zones(self) -> list[str]:
+        """The time zones of all sites."""
+        return sorted(set(self._session.scalars(select(Site.zone))))
+
+    def on_grid(self, zone: str, day: TimeRange) -> list[tuple[int, int, bool]]:
+        """The meters installed on a civil day in a zone: id, minutes of the grid, whether put up or taken down that day."""
+        begins = and_(Installation.valid_from >= day.start, Installation.valid_from < day.closed_end)
+        ends = and_(Installation.valid_to > day.start, Installation.valid_to <= day.closed_end)
+        there = or_(Installation.valid_to.is_(None), Installation.valid_to > day.start)
+        rows = self._session.execute(
+            select(
+                Installation.meter_id, MeteringPoint.interval_minutes, func.coalesce(or_(begins, ends), False)
+            )
+            .join(MeteringPoint, MeteringPoint.id == Installation.point_id)
+            .join(Site, Site.id == MeteringPoint.site_id)
+            .where(Site.zone == zone, Installation.valid_from < day.closed_end, there)
+        )
+        return [(row[0], row[1], bool(row[2])) for row in rows]
+
+    def _paid(self, point_ids: Collection[int]) -> dict[int, tuple[TimeRange, ...]]:
+        """When an account that was open paid for these points, each in order of time."""
+        wanted = select(
+            AccountPoint.point_id, AccountPoint.valid_from, AccountPoint.valid_to, Account.closed_at
+        ).join(Account, Account.id == AccountPoint.account_id)
+        found: dict[int, tuple[TimeRange, ...]] = {}
+        for part in in_parts(sorted(point_ids), _CHUNK):
+            rows = self._session.execute(
+                wanted.where(AccountPoint.point_id.in_(part)).order_by(AccountPoint.valid_from)
+            )
+            for point_id, start, end, closed in rows:
+                stop = min((moment for moment in (end, closed) if moment is not None), default=None)
+                paid = () if stop is not None and stop <= start else (TimeRange(start, stop),)
+                found[point_id] = (*found.get(point_id, ()), *paid)
+        return found
+
+
+def _installed() -> Select[*tuple[Any, ...]]:
+    return (
+        select(
+            Installation.meter_id,
+            Installation.point_id,
+            MeteringPoint.kind,
+            Installation.valid_from,
+            Installation.valid_to,
+            Installation.ct_ratio,
+            Installation.pt_ratio,
+            Installation.first_register,
+            Installation.last_register,
+            Meter.shows,
+            Meter.register_digits,
+            Meter.register_decimals,
+            Meter.max_current_a,
+            MeteringPoint.rated_power_kw,
+            MeteringPoint.interval_minutes,
+            Site.zone,
+        )
+        .join(Meter, Meter.id == Installation.meter_id)
+        .join(MeteringPoint, MeteringPoint.id == Installation.point_id)
+        .join(Site, Site.id == MeteringPoint.site_id)
+    )
+
+
+def _facts(row: Any, paid: tuple[TimeRange, ...] | None) -> MeterFacts:
+    return MeterFacts(
+        meter_id=row.meter_id,
+        point_id=row.point_id,
+        kind=row.kind.value,
+        period=TimeRange(row.valid_from, row.valid_to),
+        primary=row.shows is Shows.PRIMARY,
+        ct_ratio=row.ct_ratio,
+        pt_ratio=row.pt_ratio,
+        register_digits=row.register_digits,
+        register_decimals=row.register_decimals,
+        first_register=row.first_register,
+        last_register=row.last_register,
+        rated_power_kw=row.rated_power_kw,
+        max_current_a=row.max_current_a,
+        interval_minutes=row.interval_minutes,
+        zone=ZoneInfo(row.zone),
+        paid=paid,
     )
