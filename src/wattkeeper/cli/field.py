@@ -80,10 +80,18 @@ def read(
         str | None,
         typer.Option("--meter", help="The meter's 12 digits; without it the only meter there is asked."),
     ] = None,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            "--protocol",
+            help="dlt645-2007 or dlt645-1997 asks in that edition only; dlt645 finds out which the meter speaks.",
+        ),
+    ] = fieldwork.PROTOCOL_OF_EITHER,
     json: JsonFlag = False,
 ) -> None:
     """Read a meter now: values with units."""
-    values = asyncio.run(fieldwork.read_meter(link, address=meter, words=tuple(words or ("energy",))))
+    asked = tuple(words or ("energy",))
+    values = asyncio.run(fieldwork.read_meter(link, address=meter, words=asked, protocol=protocol))
     if json:
         for value in values:
             print_json(

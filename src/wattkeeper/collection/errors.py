@@ -27,6 +27,10 @@ class ReadFailed(CollectionError):
     """A meter was asked and gave no usable answer."""
 
 
+class UnknownProtocol(CollectionError):
+    """A protocol that a meter is not asked in here."""
+
+
 class BadAddress(CollectionError):
     """A meter's address is not 12 digits."""
 

@@ -1,16 +1,18 @@
 """Work at the meter without any store: find meters on a link, read one, listen to a bus."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from wattkeeper.collection.drivers.base import Driver, Request
 from wattkeeper.collection.drivers.dlt645 import Dlt645Driver
 from wattkeeper.collection.drivers.dlt645_1997 import Dlt645Driver1997
-from wattkeeper.collection.errors import BadAddress, ReadFailed
+from wattkeeper.collection.drivers.dlt645_editions import PROTOCOL_OF_EITHER
+from wattkeeper.collection.errors import BadAddress, ReadFailed, UnknownProtocol
 from wattkeeper.collection.heard import HeardFrame
 from wattkeeper.collection.listening import heard_again, monitor, summary_of
 from wattkeeper.collection.scanning import BAUDS, FoundMeter, Progress, scan
@@ -26,6 +28,8 @@ from wattkeeper.readings.quantities import quantity
 
 __all__ = [
     "BAUDS",
+    "PROTOCOLS",
+    "PROTOCOL_OF_EITHER",
     "WORDS",
     "FieldValue",
     "FoundMeter",
@@ -41,6 +45,14 @@ __all__ = [
 _DRIVER = Dlt645Driver()
 _DRIVER_1997 = Dlt645Driver1997()
 _ENERGY = "00010000"
+PROTOCOLS: Mapping[str, tuple[Driver, ...]] = MappingProxyType(
+    {
+        PROTOCOL_OF_EITHER: (_DRIVER, _DRIVER_1997),
+        _DRIVER.protocol: (_DRIVER,),
+        _DRIVER_1997.protocol: (_DRIVER_1997,),
+    }
+)
+"""What a meter can be asked in, with the drivers that have the words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +71,12 @@ class FieldValue:
 
 
 async def read_meter(
-    url: str, *, address: str | None = None, words: Sequence[str] = ("energy",), zone: str = "Asia/Shanghai"
+    url: str,
+    *,
+    address: str | None = None,
+    words: Sequence[str] = ("energy",),
+    zone: str = "Asia/Shanghai",
+    protocol: str = PROTOCOL_OF_EITHER,
 ) -> list[FieldValue]:
     """Read one meter over a link.
 
@@ -68,21 +85,38 @@ async def read_meter(
         address: its 12 digits; None asks the only meter there for its address first.
         words: groups such as `energy` or 电压, or quantity keys.
         zone: of the meter's clock, for `clock` and times of demand.
+        protocol: one of `PROTOCOLS`; with an edition named, nothing is sent in the words of the other.
 
     Raises:
-        BadAddress, UnknownWord, BadLinkUrl: before anything is sent.
+        BadAddress, UnknownWord, UnknownProtocol, BadLinkUrl: before anything is sent.
         LinkUnavailable, LinkLost, NoReply: nobody could be asked, or nobody answered.
         ReadFailed: the meter answered and gave no value.
 
     """
     wanted = quantities_of(words)
+    drivers = _drivers_of(protocol)
     checked = None if address is None else _checked(address)
     bus = Bus("field", LinkUrl.parse(url))
     try:
-        asked = checked or await _only_address(bus)
-        return await _read_either(bus, asked, wanted, zone=ZoneInfo(zone))
+        asked = checked or await _only_address(bus, drivers)
+        if len(drivers) > 1:
+            return await _read_either(bus, asked, wanted, zone=ZoneInfo(zone))
+        return await _read(bus, asked, wanted, driver=drivers[0], zone=ZoneInfo(zone))
     finally:
         await bus.close()
+
+
+def _drivers_of(protocol: str) -> tuple[Driver, ...]:
+    """The drivers in whose words is asked."""
+    if protocol not in PROTOCOLS:
+        modbus = protocol.startswith("modbus")
+        raise UnknownProtocol(
+            f"A meter is not read by {protocol!r} here.",
+            hint="`wattkeeper modbus read` reads Modbus meters."
+            if modbus
+            else f"Use {', '.join(PROTOCOLS)}.",
+        )
+    return PROTOCOLS[protocol]
 
 
 async def _read_either(bus: Bus, address: str, wanted: Sequence[str], *, zone: ZoneInfo) -> list[FieldValue]:
@@ -153,8 +187,10 @@ def _told(request: Request, address: str) -> dict[str, FieldValue]:
     }
 
 
-async def _only_address(bus: Bus) -> str:
+async def _only_address(bus: Bus, drivers: Sequence[Driver]) -> str:
     """The address of the only meter on the link: asked by 13H, and by a wildcard read of those that do not know it."""
+    if _DRIVER not in drivers:
+        return await _only_address_of_1997(bus)
     asking = ReadAddressExchange()
     try:
         await bus.run(asking, attempts=2)
@@ -167,14 +203,19 @@ async def _only_address(bus: Bus) -> str:
         try:
             return (await bus.run(ReadExchange(WILDCARD, _ENERGY), attempts=2)).address
         except NoReply as again:
-            # 1997 has no AA..AA: its single meter answers 99..99, from its own address.
-            probe = EditionProbe(BROADCAST, 1997)
+            if _DRIVER_1997 not in drivers:
+                raise
             try:
-                return (await bus.run(probe, attempts=1)).address
+                return await _only_address_of_1997(bus)
             except (NoReply, Dlt645Error):
                 raise again from None
     assert asking.address is not None
     return asking.address
+
+
+async def _only_address_of_1997(bus: Bus) -> str:
+    """1997 has neither 13H nor AA..AA: its single meter answers 99..99, from its own address."""
+    return (await bus.run(EditionProbe(BROADCAST, 1997), attempts=1)).address
 
 
 def _checked(address: str) -> str:

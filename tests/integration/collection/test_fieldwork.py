@@ -7,7 +7,13 @@ from decimal import Decimal
 import pytest
 
 from wattkeeper.collection import fieldwork
-from wattkeeper.collection.errors import BadAddress, LineDisturbed, ReadFailed, UnknownWord
+from wattkeeper.collection.errors import (
+    BadAddress,
+    LineDisturbed,
+    ReadFailed,
+    UnknownProtocol,
+    UnknownWord,
+)
 from wattkeeper.links.errors import LinkUnavailable, NoReply
 from wattkeeper.protocols.dlt645.frames import Frame, FrameReader
 from wattkeeper.simulator.clock import FixedClock
@@ -119,6 +125,33 @@ async def test_a_meter_of_1997_is_read_in_its_own_words(street, address):
         shown = world.meters["000000000777"].read_1997("9010")
     assert (value.address, value.unit) == ("000000000777", "kWh")
     assert value.value == Decimal(int(shown[::-1].hex())) / 100
+
+
+@pytest.mark.parametrize("address", ["000000000777", None])
+async def test_an_edition_that_is_named_is_the_only_one_asked_in(street, address):
+    old = {"code": "A", "meters": [{"address": "000000000777", "point": "P", "edition": 1997}]}
+    asked = []
+    async with street(FixedClock(NOON), old) as world:
+        bus = world.servers["A"].bus
+        answers = bus.answers
+        bus.answers = lambda request, **line: asked.append(request.function) or answers(request, **line)
+        url, words = f"{world.url('A')}?timeout=0.1", ["active_energy_import"]
+        [value] = await fieldwork.read_meter(url, address=address, words=words, protocol="dlt645-1997")
+        assert set(asked) == {0x01}  # read data, as 1997 calls it
+        with pytest.raises(NoReply):
+            await fieldwork.read_meter(url, address=address, words=words, protocol="dlt645-2007")
+        assert asked.count(0x01) == (1 if address else 2)
+    assert value.address == "000000000777"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "hint"),
+    [("modbus-rtu", "`wattkeeper modbus read`"), ("iec62056", "Use dlt645, dlt645-2007, dlt645-1997.")],
+)
+async def test_a_protocol_that_is_not_spoken_here_is_refused_before_anything_is_sent(protocol, hint):
+    with pytest.raises(UnknownProtocol) as refused:
+        await fieldwork.read_meter("tcp://127.0.0.1:1", protocol=protocol)
+    assert hint in str(refused.value)
 
 
 async def test_words_become_values_with_units(street):

@@ -37,6 +37,8 @@ from wattkeeper.collection.commands.values import (
     ControlView,
     StepView,
 )
+from wattkeeper.collection.models import MeterProgress
+from wattkeeper.collection.spoken import spoken_protocol
 from wattkeeper.kernel.database import Database, in_parts
 from wattkeeper.kernel.hub import Hub
 from wattkeeper.registry.models import Meter
@@ -241,8 +243,10 @@ class CommandService:
         found: dict[int, str] = {}
         protocols: set[str] = set()
         for part in in_parts(ids):
-            chosen = select(Meter.id, Meter.address, Meter.protocol).where(
-                Meter.id.in_(part), Meter.enabled, scope.has_meter()
+            chosen = (
+                select(Meter.id, Meter.address, spoken_protocol().label("protocol"))
+                .outerjoin(MeterProgress, MeterProgress.meter_id == Meter.id)
+                .where(Meter.id.in_(part), Meter.enabled, scope.has_meter())
             )
             for row in session.execute(chosen):
                 found[row.id] = row.address

@@ -13,9 +13,18 @@ from wattkeeper.web.pages import language_of, render, services_of
 from wattkeeper.web.queries import meters
 from wattkeeper.web.queries.command_targets import takes_commands
 from wattkeeper.web.queries.command_words import KINDS, command_line, control_facts
+from wattkeeper.web.queries.states import N_
 
 router = APIRouter(include_in_schema=False)
 SHOWN: Final = 5
+NO_COMMANDS: Final = N_("Meters of this protocol take no commands from here.")
+_NO_RELAY: Final = N_("A register map has no relay, so that a Modbus meter takes no commands from here.")
+WHY_NOT: Final = {
+    "dlt645-1997": N_("It speaks DL/T 645-1997, and that edition has no commands to a relay."),
+    "modbus-rtu": _NO_RELAY,
+    "modbus-tcp": _NO_RELAY,
+}
+"""Why no command is offered, by what the meter speaks."""
 
 
 @router.get(
@@ -27,8 +36,6 @@ def control_card(request: Request, meter_id: Annotated[int, Path(ge=1, le=2**53)
     found, _ = meters.identity(services, meter_id)
     zone = meter_zone(request, found)
     say = language_of(request, zone.key)
-    with services.database.read() as session:
-        protocol = services.registry(session).get_meter(meter_id).protocol
     control = services.commands.control(meter_id)
     last = services.commands.commands(scope=services.scope, meter_id=meter_id, limit=SHOWN)
     offered = [
@@ -40,7 +47,8 @@ def control_card(request: Request, meter_id: Annotated[int, Path(ge=1, le=2**53)
         block="control",
         zone=zone.key,
         meter=found,
-        takes=takes_commands(protocol),
+        takes=takes_commands(found.spoken),
+        why_not=say.text(WHY_NOT.get(found.spoken, NO_COMMANDS)),
         facts=control_facts(control, say) if control else [],
         read_at=control.read_at if control else None,
         exchange=control.exchange_id if control else None,

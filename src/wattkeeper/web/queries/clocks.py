@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from sqlalchemy import ColumnElement, and_, case, func, select
 
 from wattkeeper.collection.models import MeterProgress
+from wattkeeper.collection.spoken import spoken_protocol
 from wattkeeper.registry.keyset import mark
 from wattkeeper.registry.keyset import page as keyset_page
 from wattkeeper.registry.models import Meter
@@ -98,7 +99,7 @@ def clock_lines(
     """The clocks that were measured, the worst first; BadValue for a cursor that is none."""
     alarm = limit_of(services)
     wanted = (
-        select(Meter.id, Meter.protocol, MeterProgress.clock_deviation_ms, MeterProgress.clock_read_at)
+        select(Meter.id, spoken_protocol(), MeterProgress.clock_deviation_ms, MeterProgress.clock_read_at)
         .join(MeterProgress, MeterProgress.meter_id == Meter.id)
         .where(Meter.enabled, MeterProgress.clock_deviation_ms.is_not(None), services.scope.has_meter())
     )

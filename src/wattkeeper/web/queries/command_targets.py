@@ -13,6 +13,8 @@ from wattkeeper.collection.commands.errors import BadCommand
 from wattkeeper.collection.commands.kinds import NEVER_IN_A_BATCH, CommandKind
 from wattkeeper.collection.commands.models import MeterControl
 from wattkeeper.collection.drivers import check_command
+from wattkeeper.collection.models import MeterProgress
+from wattkeeper.collection.spoken import spoken_protocol
 from wattkeeper.kernel.database import in_parts
 from wattkeeper.registry.models import Link, Meter
 from wattkeeper.registry.scope import Scope
@@ -142,8 +144,15 @@ def sorted_out(services: Services, kind: CommandKind, chosen: Chosen) -> Targets
     with services.database.read() as session:
         for part in in_parts(ids):
             rows = session.execute(
-                select(Meter.id, Meter.address, Meter.protocol, Meter.enabled, MeterControl.keep_power)
+                select(
+                    Meter.id,
+                    Meter.address,
+                    spoken_protocol().label("protocol"),
+                    Meter.enabled,
+                    MeterControl.keep_power,
+                )
                 .outerjoin(MeterControl, MeterControl.meter_id == Meter.id)
+                .outerjoin(MeterProgress, MeterProgress.meter_id == Meter.id)
                 .where(Meter.id.in_(part), services.scope.has_meter())
                 .order_by(Meter.id)
             )

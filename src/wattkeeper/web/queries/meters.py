@@ -7,10 +7,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from wattkeeper.collection.models import MeterProgress
+from wattkeeper.collection.spoken import spoken_protocol
 from wattkeeper.collection.values import MeterState, Presence
 from wattkeeper.kernel.timerange import TimeRange
+from wattkeeper.registry.models import Meter
 from wattkeeper.registry.repository import Registry
 from wattkeeper.registry.values import InstalledMeter, MeterPage, MeterRow
 from wattkeeper.web.language import Language
@@ -196,6 +200,10 @@ class MeterIdentity:
     id: int
     address: str
     protocol: str
+    spoken: str
+    """The code of the protocol that it speaks."""
+    speaks: str | None
+    """What that is called, where it was registered with another: to be found out."""
     model: str
     enabled: bool
     register_digits: int
@@ -229,6 +237,13 @@ def identity(services: Services, meter_id: int) -> tuple[MeterIdentity, list[Ins
         registry = services.registry(session)
         meter = registry.get_meter(meter_id)
         link = registry.get_link(meter.link_id)
+        spoken = session.scalar(
+            select(spoken_protocol())
+            .select_from(Meter)
+            .outerjoin(MeterProgress, MeterProgress.meter_id == Meter.id)
+            .where(Meter.id == meter_id)
+        )
+        assert spoken is not None
         own = registry.installations(meter_ids=[meter_id])
         current = next((item for item in own if item.period.contains(now)), None)
         base = functools.partial(
@@ -236,6 +251,8 @@ def identity(services: Services, meter_id: int) -> tuple[MeterIdentity, list[Ins
             id=meter.id,
             address=meter.address,
             protocol=PROTOCOLS.get(meter.protocol, meter.protocol),
+            spoken=spoken,
+            speaks=PROTOCOLS.get(spoken, spoken) if spoken != meter.protocol else None,
             model=meter.model,
             enabled=meter.enabled,
             register_digits=meter.register_digits,
