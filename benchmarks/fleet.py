@@ -169,12 +169,14 @@ async def _collect(database: Database, store: ReadingsStore, meters: int, links:
     watch = asyncio.create_task(_watch(delays))
     began = time.perf_counter()
     await collector.start()
+    gc.collect()
+    gc.freeze()  # likewise
     await _until_idle(collector)
+    await _until_refused(collector, meters)
     registers = time.perf_counter() - began
     reading = _memory() - before
     delayed = sorted(delays)
     delays.clear()
-    # The collector has looked for gaps once by itself, and every meter has refused its load record.
     began = time.perf_counter()
     await collector.look_for_gaps()
     await _until_idle(collector)
@@ -207,12 +209,20 @@ async def _until_idle(collector: Collector) -> None:
         await collector.flush()
 
 
+async def _until_refused(collector: Collector, meters: int) -> None:
+    """The collector has looked for gaps once by itself, and every meter has refused its load record."""
+    async with asyncio.timeout(DEADLINE):
+        while sum(total.counts["unsupported"] for total in collector.totals().values()) < meters:
+            await _until_idle(collector)
+
+
 async def _watch(delays: list[float]) -> None:
-    loop = asyncio.get_running_loop()
     while True:
-        due = loop.time() + TICK
+        due = (
+            time.perf_counter() + TICK
+        )  # uvloop's own time stands still during a turn, and would hide half of it
         await asyncio.sleep(TICK)
-        delays.append(loop.time() - due)
+        delays.append(time.perf_counter() - due)
 
 
 def _frozen(store: ReadingsStore) -> int:

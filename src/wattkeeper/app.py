@@ -177,6 +177,8 @@ class Server:
                 url=url, socket=_socket_path(settings), tls=settings.tls_certificate is not None
             )
             async with _signals(self.stop), self._background():
+                gc.collect()
+                gc.freeze()  # and what was loaded of the fleet
                 web = self._web(listening)
                 serving = asyncio.create_task(web.serve(sockets=listening), name="web")
                 ready(url)

@@ -142,9 +142,9 @@ class Collector:
             try:
                 await self._close_links(fleet)
                 for link in fleet.links.values():
+                    await self._records.turns.enter()  # hundreds: those that are open already go on reading
                     if before.plans != fleet.plans or before.links.get(link.link_id) != link:
                         self._open_or_change(link)
-                        await asyncio.sleep(0)  # hundreds of links: those that are open already go on reading
             except BaseException:
                 self._fleet = before  # so that the next look tries again
                 raise

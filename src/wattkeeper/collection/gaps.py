@@ -1,9 +1,9 @@
 """Which parts of the past are missing: a query to the store, and what it says handed to the links' workers."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from wattkeeper.collection.meters import KnownMeter
 from wattkeeper.collection.reader import Records
@@ -46,7 +46,8 @@ class GapFinder:
             return  # what waits in memory would be fetched a second time
         now = self._records.now()
         asked: dict[Grid, list[_Asked]] = {}
-        for worker in workers:
+        for worker in list(workers):
+            await self._records.turns.enter()  # a look at tens of thousands of meters takes a while
             for known, past in worker.profiled():
                 if known.health.may_be_asked(now) and known.meter.meter_id not in worker.backfill:
                     grid = Grid(past.step(known.meter.slot), past.phase(known.meter.zone, now))
@@ -60,23 +61,27 @@ class GapFinder:
     async def _ask_store(self, group: Sequence["_Asked"], *, grid: Grid, now: datetime) -> None:
         until = grid.after(now - _SETTLING)
         starts = {one.known.meter.meter_id: one.start for one in group}
-        earliest = group[0].start
-        missing: list[dict[str, Any]] = []
-        if earliest < until:
-            period = TimeRange(earliest, until)
-            found = await asyncio.to_thread(
-                self._store.missing_slots, list(starts), _TELLING, period, grid.step, grid.phase
-            )
-            missing = found.to_pylist()
-        gaps: dict[int, list[TimeRange]] = {meter_id: [] for meter_id in starts}
-        for row in missing:
-            start = max(row["start_at"], starts[row["meter_id"]])
-            if start < row["end_at"]:
-                gaps[row["meter_id"]].append(TimeRange(start, row["end_at"]))
+        gaps = await asyncio.to_thread(self._missing, starts, until, grid)
         for one in group:
             self._found(one.worker, one.known, gaps[one.known.meter.meter_id], until=max(until, one.start))
         for worker in {id(one.worker): one.worker for one in group}.values():
             worker.wake()
+
+    def _missing(
+        self, starts: Mapping[int, datetime], until: datetime, grid: Grid
+    ) -> dict[int, list[TimeRange]]:
+        """What the store lacks of each meter from its start on; called in a thread."""
+        gaps: dict[int, list[TimeRange]] = {meter_id: [] for meter_id in starts}
+        earliest = min(starts.values())
+        if earliest >= until:
+            return gaps
+        period = TimeRange(earliest, until)
+        found = self._store.missing_slots(list(starts), _TELLING, period, grid.step, grid.phase)
+        for row in found.to_pylist():
+            start = max(row["start_at"], starts[row["meter_id"]])
+            if start < row["end_at"]:
+                gaps[row["meter_id"]].append(TimeRange(start, row["end_at"]))
+        return gaps
 
     def _found(
         self, worker: LinkWorker, known: KnownMeter, gaps: list[TimeRange], *, until: datetime

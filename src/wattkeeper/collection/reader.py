@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from wattkeeper.collection.counts import NO_METER, Failure, ReadStatistics
 from wattkeeper.collection.drivers.base import CLOCK, Driver, Measured, Request
 from wattkeeper.collection.meters import KnownMeter
+from wattkeeper.collection.turns import Turnstile
 from wattkeeper.collection.values import CollectorOptions, LiveReading
 from wattkeeper.collection.writer import POLLED, STAMPED, ExchangeRow, ReadingRow, ReadingWriter
 from wattkeeper.kernel.hub import Hub
@@ -90,6 +91,8 @@ class Records:
     """Until when meters are left alone, or None where that is over, not yet written down."""
     editions: dict[int, str] = field(default_factory=dict)
     """Which editions meters were found to speak, not yet written down."""
+    turns: Turnstile = field(default_factory=Turnstile)
+    """All links of the process pass it with each answer."""
 
 
 class Reader:
@@ -132,8 +135,10 @@ class Reader:
         records = self._records
         began = records.now()
         self._wire.begin()
-        result = await self._converse(request, driver=known.driver, attempts=attempts)
-        ended = records.now()
+        error = await self._converse(request, driver=known.driver, attempts=attempts)
+        ended = records.now()  # of the answer, however long what follows has to wait for its turn
+        await records.turns.enter()
+        result = self._result(request, error, driver=known.driver, at=ended)
         exchange_id = new_exchange_id()
         if self._wire.attempts:
             result = replace(result, exchange_id=exchange_id)
@@ -176,23 +181,33 @@ class Reader:
                 break
         return result
 
-    async def _converse(self, request: Request, *, driver: Driver, attempts: int | None) -> Result:
+    async def _converse(self, request: Request, *, driver: Driver, attempts: int | None) -> Exception | None:
+        """Send and wait for the answer; what went wrong on the way, or None."""
         try:
             await self.bus.run(request.exchange, attempts=attempts)
-            return Result(measured=tuple(request.measured(self._records.now())))
-        except (LinkLost, LinkUnavailable) as error:
+        except (LinkLost, LinkUnavailable, NoReply, driver.errors) as error:
+            return error
+        return None
+
+    def _result(self, request: Request, error: Exception | None, *, driver: Driver, at: datetime) -> Result:
+        """What came of a request that ended well or with this error at that moment."""
+        if error is None:
+            try:
+                return Result(measured=tuple(request.measured(at)))
+            except driver.errors as unreadable:
+                error = unreadable
+        if isinstance(error, (LinkLost, LinkUnavailable)):
             return Result(Failure.LINK_DOWN, str(error))
-        except NoReply as error:
+        if isinstance(error, NoReply):
             jammed = (
                 bool(error.octets) and error.waited > _JAM * error.attempts * self.bus.timing.reply_timeout
             )
             failure = Failure.GARBLED if error.octets else Failure.NO_REPLY
             return Result(failure, str(error), silent=True, jammed=jammed)
-        except driver.errors as error:
-            if driver.is_unsupported(error):
-                return Result(Failure.UNSUPPORTED, str(error), error=error)
-            refused = driver.is_refusal(error)
-            return Result(Failure.REFUSED if refused else Failure.GARBLED, str(error), error=error)
+        if driver.is_unsupported(error):
+            return Result(Failure.UNSUPPORTED, str(error), error=error)
+        refused = driver.is_refusal(error)
+        return Result(Failure.REFUSED if refused else Failure.GARBLED, str(error), error=error)
 
     def _trace(
         self,

@@ -189,6 +189,7 @@ class LinkWorker:
             self._working = False
             if not worked and not self._stopping:
                 await self.clock.wait(self._wake, until=self._next_instant())
+                await self.records.turns.enter()
 
     async def _work(self) -> bool:
         """The piece of work that matters most; False when there is nothing to do now."""

@@ -6,7 +6,7 @@ readings fetched are committed. When the store fails, the batch is kept and trie
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -59,10 +59,42 @@ class ExchangeRow(NamedTuple):
     outcome: str
 
 
+class _Columns:
+    """Rows in columns: so many of them as objects of their own would be a burden to the garbage collector."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self._schema = schema
+        self._columns: list[list[Any]] = [[] for _ in schema.names]
+
+    def __len__(self) -> int:
+        return len(self._columns[0])
+
+    def add(self, row: tuple[Any, ...]) -> None:
+        """Take a row; its values stand in the order of the schema."""
+        for column, value in zip(self._columns, row, strict=True):
+            column.append(value)
+
+    def row(self, number: int) -> dict[str, Any]:
+        """One row by the names of its columns."""
+        return {name: column[number] for name, column in zip(self._schema.names, self._columns, strict=True)}
+
+    def table(self, first: int, last: int) -> pa.Table:
+        """Some rows, a part at a time: Arrow keeps the interpreter to itself while it takes Python's objects in."""
+        parts = [self._part(begin, min(begin + _AT_ONCE, last)) for begin in range(first, last, _AT_ONCE)]
+        return pa.Table.from_batches(parts, schema=self._schema)
+
+    def _part(self, first: int, last: int) -> pa.RecordBatch:
+        arrays = [
+            pa.array(column[first:last], kind)
+            for column, kind in zip(self._columns, self._schema.types, strict=True)
+        ]
+        return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+
+
 @dataclass(slots=True)
 class _Batch:
-    readings: list[ReadingRow] = field(default_factory=list)
-    exchanges: list[ExchangeRow] = field(default_factory=list)
+    readings: _Columns = field(default_factory=lambda: _Columns(READING_SCHEMA))
+    exchanges: _Columns = field(default_factory=lambda: _Columns(EXCHANGE_SCHEMA))
     backfilled: dict[int, datetime] = field(default_factory=dict)
     stored: bool = False
     """The readings are committed; something behind them failed."""
@@ -106,7 +138,8 @@ class ReadingWriter:
     @property
     def waiting(self) -> int:
         """Readings that are in memory only."""
-        return len(self._gathering.readings) + len(self._committing.readings if self._committing else ())
+        committing = 0 if self._committing is None else len(self._committing.readings)
+        return len(self._gathering.readings) + committing
 
     @property
     def is_behind(self) -> bool:
@@ -118,10 +151,11 @@ class ReadingWriter:
         """Whether so much waits that nothing should be read by plan: the meters' own memory outlasts ours."""
         return self.waiting > _MOST * self._options.commit_rows
 
-    def add(self, exchange: ExchangeRow, readings: Sequence[ReadingRow] = ()) -> None:
+    def add(self, exchange: ExchangeRow, readings: Iterable[ReadingRow] = ()) -> None:
         """Gather an exchange and what was read in it."""
-        self._gathering.exchanges.append(exchange)
-        self._gathering.readings += readings
+        self._gathering.exchanges.add(exchange)
+        for reading in readings:
+            self._gathering.readings.add(reading)
         if len(self._gathering.readings) >= self._options.commit_rows:
             self._full.set()
 
@@ -202,40 +236,26 @@ class ReadingWriter:
     def _commit(self, batch: _Batch) -> None:
         """In a thread: each part once, also when a later part fails and the batch comes again."""
         if batch.exchanges:
-            self._store.append_exchanges(_table(batch.exchanges, EXCHANGE_SCHEMA))
-            batch.exchanges = []
+            self._store.append_exchanges(batch.exchanges.table(0, len(batch.exchanges)))
+            batch.exchanges = _Columns(EXCHANGE_SCHEMA)
         if batch.readings and not batch.stored:
-            self._store_sound(batch.readings)
+            self._store_sound(batch.readings, 0, len(batch.readings))
             batch.stored = True
         if batch.backfilled:
             self._save_backfilled(batch.backfilled)
             batch.backfilled = {}
 
-    def _store_sound(self, rows: Sequence[ReadingRow]) -> None:
+    def _store_sound(self, rows: _Columns, first: int, last: int) -> None:
         """Store all but the rows that the store will never take: one of those must not hold up the others for ever.
 
         A refused row is said; the frames it came from are stored with their exchange.
         """
         try:
-            self._store.append_readings(_table(rows, READING_SCHEMA), self._now())
+            self._store.append_readings(rows.table(first, last), self._now())
         except (BadReadings, pa.ArrowInvalid) as error:
-            if len(rows) == 1:
-                log.error("reading refused", row=rows[0], error=str(error))  # noqa: TRY400 - a sentence will do
+            if last - first == 1:
+                log.error("reading refused", row=rows.row(first), error=str(error))  # noqa: TRY400 - a sentence will do
                 return
-            middle = len(rows) // 2
-            self._store_sound(rows[:middle])
-            self._store_sound(rows[middle:])
-
-
-def _table(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.Table:
-    """The rows in columns, some at a time: Arrow keeps the interpreter to itself while it takes Python's objects in."""
-    return pa.Table.from_batches(
-        [_columns(rows[first : first + _AT_ONCE], schema) for first in range(0, len(rows), _AT_ONCE)],
-        schema=schema,
-    )
-
-
-def _columns(rows: Sequence[tuple[Any, ...]], schema: pa.Schema) -> pa.RecordBatch:
-    columns = zip(*rows, strict=True)
-    arrays = [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+            middle = (first + last) // 2
+            self._store_sound(rows, first, middle)
+            self._store_sound(rows, middle, last)

@@ -349,6 +349,8 @@ class Bus:
             answered = exchange.feed(data)
         except Exception as error:  # noqa: BLE001 -- the exchange's own; it belongs to whoever runs it
             outcome.set_exception(error)
+            # Its traceback knows this frame, and a frame that knew the future would be a ring for the garbage collector.
+            del outcome
             return
         if answered:
             outcome.set_result(True)

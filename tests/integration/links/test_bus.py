@@ -1,6 +1,8 @@
 """The bus and every kind of peer it has to live with."""
 
 import asyncio
+import contextlib
+import gc
 import socket
 import time
 from dataclasses import replace
@@ -207,6 +209,22 @@ async def test_a_refusal_belongs_to_who_asked_and_leaves_the_bus_usable(connect,
         await bus.run(question("secret"))
     assert (await bus.run(question("open"))).answers == ["1"]
     assert peer.requests == [b"secret?", b"open?"]
+
+
+async def test_a_refusal_is_gone_with_who_asked_without_the_garbage_collector(connect, question):
+    async def refuse_secrets(peer, request, writer):
+        writer.write(b"secret=!.")
+
+    bus, _ = await connect(refuse_secrets)
+    gc.collect()
+    gc.disable()
+    try:
+        with contextlib.suppress(PermissionError):
+            await bus.run(question("secret"))
+        await asyncio.sleep(0)
+        assert not [one for one in gc.get_objects() if isinstance(one, PermissionError)]
+    finally:
+        gc.enable()
 
 
 async def test_a_broadcast_waits_for_no_answer_but_until_it_has_left(connect, announcement, haste):
