@@ -45,6 +45,7 @@ from wattkeeper.readings.store import ReadingsStore
 from wattkeeper.readings.transmission.forwarding import Forwarder, ForwardOptions
 from wattkeeper.readings.validation.exceptions import ExceptionQueue
 from wattkeeper.registry.repository import Registry
+from wattkeeper.readings.validation.service import ValidationService
 from wattkeeper.security.service import SecurityService
 from wattkeeper.settings import Settings
 from wattkeeper.web.application import create_application
@@ -56,6 +57,8 @@ log = structlog.get_logger(__name__)
 DERIVE_SECONDS = 2.0
 """How long appended readings wait for their intervals."""
 SEAL_SECONDS = 2.0
+VALIDATE_SECONDS = 15.0
+"""How long they wait to be validated: a whole civil day is judged each time, so not after every commit."""
 """How long what was written down in the audit waits for its place in the hash chain."""
 WATCH_SECONDS = 2.0
 """How often what the collector said is judged."""
@@ -81,6 +84,7 @@ class Parts:
     store: ReadingsStore
     intervals: IntervalService
     editing: ReadingEditing
+    validation: ValidationService
     billing: BillingService
     security: SecurityService
 
@@ -111,6 +115,7 @@ class Parts:
                 intervals=intervals,
                 editing=ReadingEditing(database, store),
                 billing=BillingService(database, store, intervals=intervals, library=library),
+                validation=ValidationService(database, store),
                 security=SecurityService(database),
             )
             undo.pop_all()  # nothing failed: the stores stay open until `close`
@@ -242,6 +247,7 @@ class Server:
             asyncio.create_task(_repeat(lambda: self._watch(news), every=WATCH_SECONDS), name="watch"),
             asyncio.create_task(_repeat(self._send_notices, every=NOTICE_SECONDS), name="notices"),
             asyncio.create_task(_repeat(self._work_bill_runs, every=JOB_SECONDS), name="bill runs"),
+            asyncio.create_task(_repeat(self._validate, every=VALIDATE_SECONDS), name="validate"),
             asyncio.create_task(_repeat(self._maintain, every=maintenance_seconds), name="maintain"),
         ]
         try:
@@ -263,6 +269,9 @@ class Server:
         self.parts.security.seal_audit(_now())
 
     def _watch(self, news: Subscription) -> None:
+    def _validate(self) -> None:
+        self.parts.validation.validate_pending(_now())
+
         self.monitoring.tick(_now(), news.drain())
 
     def _send_notices(self) -> None:

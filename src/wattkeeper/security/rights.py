@@ -20,6 +20,8 @@ class Right(StrEnum):
     """Decide what validation found, and propose other values for readings and intervals."""
     READINGS_APPROVE = "readings.approve"
     """Agree, as the second person, to the edit of readings or intervals that another proposed, or to its undoing."""
+    RULES_SET = "rules.set"
+    """Set the parameters that validation's rules are run with."""
     COMMANDS_VIEW = "commands.view"
     """What meters were told, and what became of it."""
     COMMANDS_ASK = "commands.ask"
@@ -121,6 +123,7 @@ WHOLE: Final = frozenset(
         Right.READINGS_DELIVER,
         Right.METRICS_VIEW,
         Right.REGISTRY_EDIT,
+        Right.RULES_SET,
         Right.CUSTOMERS_EDIT,  # a new customer and a new account have no point yet, so they lie in no area
         Right.BILLS_RUN,
         Right.COMMANDS_STANDING,

@@ -30,6 +30,7 @@ from wattkeeper.web.api import search as api_search
 from wattkeeper.web.api import series as api_series
 from wattkeeper.web.api import standing_orders as api_standing_orders
 from wattkeeper.web.api.description import described, operation_id
+from wattkeeper.web.api import validation as api_validation
 from wattkeeper.web.assets import Assets
 from wattkeeper.web.console import (
     administration,
@@ -90,6 +91,7 @@ TAGS = [
     {"name": "series", "description": "Any meters, points and areas over any period at any resolution."},
     {"name": "readings as files", "description": "Readings and intervals out of, and into, the store."},
     {"name": "commands", "description": "What meters are told, who agreed, and what became of it."},
+    {"name": "validation", "description": "What the rules doubt about readings, and what people decided."},
     {"name": "areas", "description": "Where meters hang: the tree of areas, with what each used."},
     {"name": "links", "description": "The ways to meters, and their health."},
     {"name": "collection", "description": "Which plans read meters, and how well: success, latency, failures."},
@@ -209,6 +211,7 @@ def _api() -> APIRouter:
         api_reading_files,
         api_reading_edits,
         api_areas,
+        api_validation,
         api_editing,
         api_money,
         api_imports,

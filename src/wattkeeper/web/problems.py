@@ -95,6 +95,8 @@ STATUS_BY_ERROR: Final[Mapping[str, int]] = {
     "BadCursor": 400,
     "AlreadyAcknowledged": 409,
     "RecipientExists": 409,
+    "UnknownRule": 404,
+    "ParameterExists": 409,
     "MailNotSetUp": 503,
     "UnknownBill": 404,
     "UnknownMeter": 404,

@@ -115,6 +115,15 @@ _ERRORS: Final[Mapping[str, tuple[str, str | None]]] = {
         N_("This exception has been decided already, or its cause is gone."),
         N_("Reload the list; only what is open can be decided."),
     ),
+    "UnknownRule": (N_("There is no such rule."), None),
+    "BadParameter": (
+        N_("The rule cannot be run with that."),
+        N_("Choose one of its parameters and a number from zero up with at most four decimals."),
+    ),
+    "ParameterExists": (
+        N_("This parameter was set from that moment on before."),
+        N_("Choose another moment; what held before is kept."),
+    ),
     "LastPlan": (
         N_("This is the only plan there is."),
         N_("Disable it instead: without any plan, the usual ones come back at the next start."),

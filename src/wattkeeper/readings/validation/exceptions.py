@@ -8,6 +8,7 @@ from wattkeeper.kernel.database import Database
 from wattkeeper.readings.validation.errors import AlreadyDecided, FindingNotFound
 from wattkeeper.readings.validation.models import FindingState
 from wattkeeper.readings.validation.repository import FindingRepository
+from wattkeeper.readings.validation.rulebook import RuleBook
 from wattkeeper.readings.validation.values import FindingCounts, FindingFilter, FindingPage, FindingView
 from wattkeeper.registry.scope import EVERYTHING, Scope
 from wattkeeper.security.acting import current_actor
@@ -20,6 +21,7 @@ class ExceptionQueue:
     """Lists findings and takes decisions about them. Who decides, the audit's context says."""
 
     def __init__(self, database: Database) -> None:
+        self.rules = RuleBook(database)
         self._database = database
 
     def findings(
