@@ -54,3 +54,15 @@ class StoreUnavailable(ReadingsError):
 
 class StoreFull(ReadingsError):
     """The disk is full; the batch was not stored and may be given again."""
+
+
+class BadMapping(ReadingsError):
+    """What is said of a file's columns cannot be, or is not enough to read it."""
+
+
+class FileUnreadable(ReadingsError):
+    """A file is not what it should be, so that nothing in it can be read."""
+
+
+class NothingImported(ReadingsError):
+    """A file has errors, and was to be imported as a whole or not at all."""
