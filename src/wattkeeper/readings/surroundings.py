@@ -96,7 +96,7 @@ class Surroundings:
     def unsupported(self, windows: pa.Table, derived: pa.Table) -> pa.Table:
         """Intervals that start in a window (point_id, quantity, start_at, end_at) and were not derived any more.
 
-        They come as rows (INTERVAL_SCHEMA) that withdraw them. What a person edited stands above that; it is what holds
+        They come as rows (INTERVAL_SCHEMA) that withdraw them; what a file brought never stood on readings and stays. What a person edited stands above that; it is what holds
         once the edit is taken back.
         """
         if not windows.num_rows:

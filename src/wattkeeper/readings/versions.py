@@ -90,6 +90,9 @@ READINGS = VersionedTable(
     same=("value", "status"),
 )
 
+_METHOD_LEVELS = {"imported": 0, "edited": 2}
+"""Whatever is derived last stands, but for a person's edit; a file's energies give way to all that is derived."""
+
 INTERVALS = VersionedTable(
     name="interval",
     schema=INTERVAL_SCHEMA,
@@ -98,8 +101,7 @@ INTERVALS = VersionedTable(
     amount="energy",
     ranked_by="method",
     ranks=METHODS,
-    # whatever is derived last stands, but for a person's edit
-    rank_levels=tuple(int(method == "edited") for method in METHODS),
+    rank_levels=tuple(_METHOD_LEVELS.get(method, 1) for method in METHODS),
     same=("end_at", "energy", "status", "method", "error"),
     absent=(
         ("energy", "NULL"),
