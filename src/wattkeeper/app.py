@@ -44,8 +44,8 @@ from wattkeeper.readings.service import IntervalService
 from wattkeeper.readings.store import ReadingsStore
 from wattkeeper.readings.transmission.forwarding import Forwarder, ForwardOptions
 from wattkeeper.readings.validation.exceptions import ExceptionQueue
-from wattkeeper.registry.repository import Registry
 from wattkeeper.readings.validation.service import ValidationService
+from wattkeeper.registry.repository import Registry
 from wattkeeper.security.service import SecurityService
 from wattkeeper.settings import Settings
 from wattkeeper.web.application import create_application
@@ -56,9 +56,9 @@ log = structlog.get_logger(__name__)
 
 DERIVE_SECONDS = 2.0
 """How long appended readings wait for their intervals."""
-SEAL_SECONDS = 2.0
 VALIDATE_SECONDS = 15.0
 """How long they wait to be validated: a whole civil day is judged each time, so not after every commit."""
+SEAL_SECONDS = 2.0
 """How long what was written down in the audit waits for its place in the hash chain."""
 WATCH_SECONDS = 2.0
 """How often what the collector said is judged."""
@@ -83,8 +83,8 @@ class Parts:
     database: Database
     store: ReadingsStore
     intervals: IntervalService
-    editing: ReadingEditing
     validation: ValidationService
+    editing: ReadingEditing
     billing: BillingService
     security: SecurityService
 
@@ -113,9 +113,9 @@ class Parts:
                 database=database,
                 store=store,
                 intervals=intervals,
+                validation=ValidationService(database, store),
                 editing=ReadingEditing(database, store),
                 billing=BillingService(database, store, intervals=intervals, library=library),
-                validation=ValidationService(database, store),
                 security=SecurityService(database),
             )
             undo.pop_all()  # nothing failed: the stores stay open until `close`
@@ -243,11 +243,11 @@ class Server:
         maintenance_seconds = self.parts.settings.maintenance_minutes * 60
         tasks = [
             asyncio.create_task(_repeat(self._derive, every=DERIVE_SECONDS), name="derive"),
+            asyncio.create_task(_repeat(self._validate, every=VALIDATE_SECONDS), name="validate"),
             asyncio.create_task(_repeat(self._seal_audit, every=SEAL_SECONDS), name="seal"),
             asyncio.create_task(_repeat(lambda: self._watch(news), every=WATCH_SECONDS), name="watch"),
             asyncio.create_task(_repeat(self._send_notices, every=NOTICE_SECONDS), name="notices"),
             asyncio.create_task(_repeat(self._work_bill_runs, every=JOB_SECONDS), name="bill runs"),
-            asyncio.create_task(_repeat(self._validate, every=VALIDATE_SECONDS), name="validate"),
             asyncio.create_task(_repeat(self._maintain, every=maintenance_seconds), name="maintain"),
         ]
         try:
@@ -265,13 +265,13 @@ class Server:
         self.parts.intervals.derive_pending(_now())
         self.parts.billing.late.hear(_now())
 
+    def _validate(self) -> None:
+        self.parts.validation.validate_pending(_now())
+
     def _seal_audit(self) -> None:
         self.parts.security.seal_audit(_now())
 
     def _watch(self, news: Subscription) -> None:
-    def _validate(self) -> None:
-        self.parts.validation.validate_pending(_now())
-
         self.monitoring.tick(_now(), news.drain())
 
     def _send_notices(self) -> None:

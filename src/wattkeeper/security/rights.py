@@ -121,9 +121,9 @@ WHOLE: Final = frozenset(
     {
         Right.PLANS_EDIT,
         Right.READINGS_DELIVER,
+        Right.RULES_SET,
         Right.METRICS_VIEW,
         Right.REGISTRY_EDIT,
-        Right.RULES_SET,
         Right.CUSTOMERS_EDIT,  # a new customer and a new account have no point yet, so they lie in no area
         Right.BILLS_RUN,
         Right.COMMANDS_STANDING,

@@ -29,8 +29,8 @@ from wattkeeper.web.api import recordings as api_recordings
 from wattkeeper.web.api import search as api_search
 from wattkeeper.web.api import series as api_series
 from wattkeeper.web.api import standing_orders as api_standing_orders
-from wattkeeper.web.api.description import described, operation_id
 from wattkeeper.web.api import validation as api_validation
+from wattkeeper.web.api.description import described, operation_id
 from wattkeeper.web.assets import Assets
 from wattkeeper.web.console import (
     administration,
@@ -90,8 +90,8 @@ TAGS = [
     {"name": "load curves", "description": "Energy and mean power over time."},
     {"name": "series", "description": "Any meters, points and areas over any period at any resolution."},
     {"name": "readings as files", "description": "Readings and intervals out of, and into, the store."},
-    {"name": "commands", "description": "What meters are told, who agreed, and what became of it."},
     {"name": "validation", "description": "What the rules doubt about readings, and what people decided."},
+    {"name": "commands", "description": "What meters are told, who agreed, and what became of it."},
     {"name": "areas", "description": "Where meters hang: the tree of areas, with what each used."},
     {"name": "links", "description": "The ways to meters, and their health."},
     {"name": "collection", "description": "Which plans read meters, and how well: success, latency, failures."},
@@ -210,8 +210,8 @@ def _api() -> APIRouter:
         api_series,
         api_reading_files,
         api_reading_edits,
-        api_areas,
         api_validation,
+        api_areas,
         api_editing,
         api_money,
         api_imports,
