@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-BENCHMARKS = ("codec", "modbus", "wire", "fleet", "store", "pages")
+BENCHMARKS = ("codec", "modbus", "wire", "fleet", "store", "transmission", "pages")
 
 
 def main() -> int:
