@@ -3,12 +3,11 @@
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.integration.readings.transmission.conftest import ENERGY, NOON, deliver
 
 from wattkeeper.readings.transmission.errors import BadBatch, BaseUnknown, OutboxFull
 from wattkeeper.readings.transmission.identities import MeterIdentity
 from wattkeeper.readings.transmission.outbox import Outbox
-
-from .conftest import ENERGY, NOON, deliver
 
 A, B, C = "000000000011", "000000000012", "000000000013"
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.readings.transmission.examples import ENERGY, METERS, NOON, exchanges, named, reading, table
 
 from wattkeeper.readings.quantities import QUANTITIES
 from wattkeeper.readings.schemas import READING_SCHEMA, SOURCES
@@ -24,8 +25,6 @@ from wattkeeper.readings.transmission.errors import (
 )
 from wattkeeper.readings.transmission.frames import EXCHANGES, decode_exchanges, encode_exchanges
 from wattkeeper.readings.transmission.identities import MeterIdentity
-
-from .examples import ENERGY, METERS, NOON, exchanges, named, reading, table
 
 GOLDEN = Path(__file__).parents[3] / "data" / "transmission"
 TICK = table(
