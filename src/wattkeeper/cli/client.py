@@ -53,12 +53,12 @@ def ask(owner: Owner, method: str, path: str, **request: Any) -> httpx2.Response
 
 
 @contextmanager
-def streamed(owner: Owner, path: str, **request: Any) -> Iterator[httpx2.Response]:
+def streamed(owner: Owner, path: str, *, method: str = "GET", **request: Any) -> Iterator[httpx2.Response]:
     """The same for an answer that is taken piece by piece while the server writes it."""
     with (
         _answering(owner),
         _client(owner) as client,
-        client.stream("GET", f"/api/v1{path}", **request) as answer,
+        client.stream(method, f"/api/v1{path}", **request) as answer,
     ):
         if answer.is_error:
             answer.read()

@@ -3,12 +3,13 @@
 Where a server owns the data folder they ask it; where none does they open the stores themselves, for as long as they run.
 """
 
+import json as json_module
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 from zoneinfo import ZoneInfo
 
 import typer
@@ -21,21 +22,33 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from wattkeeper.cli.client import running_server, streamed
-from wattkeeper.cli.office import FileTrouble
-from wattkeeper.cli.options import DataDir
-from wattkeeper.cli.output import chinese, console, errors
+from wattkeeper.cli.client import ServerRefused, ServerSilent, ask, running_server, streamed
+from wattkeeper.cli.office import ERRORS_SHOWN, FileTrouble, import_registry
+from wattkeeper.cli.options import DataDir, JsonFlag, WithDefault
+from wattkeeper.cli.output import chinese, console, errors, print_json, print_table
 from wattkeeper.cli.stores import opened
 from wattkeeper.kernel.ownership import Owner
 from wattkeeper.readings.files.kinds import FileFormat, What
 from wattkeeper.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from wattkeeper.app import Parts
+    from wattkeeper.readings.files.importing import StagedFile
     from wattkeeper.registry.chosen import Wanted
+
+
+imports = typer.Typer(
+    cls=WithDefault, no_args_is_help=True, help="Enter meters, points and accounts, or readings, from files."
+)
+imports.command("meters")(import_registry)
 
 
 class BadMoment(FileTrouble):
     """A date or time on the command line is none."""
+
+
+class WrongCells(FileTrouble):
+    """A file has cells, or lacks columns, that an import needs otherwise."""
 
 
 def export(  # noqa: PLR0917 (options)
@@ -172,6 +185,241 @@ def _rows_shown(doing: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
         task = progress.add_task(doing)
         yield lambda done, total: progress.update(task, completed=done, total=total or None)
+
+
+@imports.command("readings")
+def import_readings(  # noqa: PLR0917 (options)
+    file: Annotated[Path, typer.Argument(help="CSV, Excel, Parquet, Green Button or IEC 61968-9.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would happen.")] = False,
+    skip_wrong: Annotated[
+        bool, typer.Option("--skip-wrong", help="Leave wrong cells out, instead of importing nothing.")
+    ] = False,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--column",
+            help="What a column is: time, clock, until, meter, quantity, unit, value or ignore. Can be repeated.",
+            metavar="HEADING=ROLE",
+        ),
+    ] = None,
+    quantity: Annotated[
+        str | None, typer.Option("--quantity", help="What values are that do not say it.")
+    ] = None,
+    unit: Annotated[str | None, typer.Option("--unit", help="The unit of values that do not say it.")] = None,
+    zone: Annotated[
+        str | None, typer.Option("--zone", help="Of times without an offset; else the site's.")
+    ] = None,
+    dates: Annotated[
+        str | None, typer.Option("--dates", help="How dates are written: ymd, dmy, mdy or epoch.")
+    ] = None,
+    decimal: Annotated[
+        str | None, typer.Option("--decimal", help="The decimal sign: a point or a comma.")
+    ] = None,
+    data_dir: DataDir = None,
+    json: JsonFlag = False,
+) -> None:
+    """Bring in readings from a file; what was said of its columns is remembered for the next one like it."""
+    settings = load_settings(data_dir=data_dir)
+    owner = running_server(settings)
+    office = _There(owner) if owner is not None else _Here(settings)
+    changes = {"quantity": quantity, "unit": unit, "zone": zone, "order": dates, "decimal": decimal}
+    mapping = None
+    if columns or any(value is not None for value in changes.values()):
+        mapping = _changed(office.guess(file, zone), columns or [], changes)
+    if dry_run:
+        outcome = office.preview(file, mapping, zone)
+    else:
+        outcome = office.take_in(file, mapping, zone, skip_wrong=skip_wrong)
+    if json:
+        print_json(outcome)
+    else:
+        _print_import(outcome, dry_run=dry_run)
+    if dry_run and outcome["wrong"]:
+        raise WrongCells(
+            f"{file.name} has {outcome['wrong']:,} wrong cells.",
+            hint="Correct them, or import what is right with --skip-wrong.",
+        )
+
+
+class _There:
+    """Import by the running server."""
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+
+    def guess(self, file: Path, zone: str | None) -> dict[str, Any]:
+        return self._sent("/readings/import/guess", file, {"zone": zone})
+
+    def preview(self, file: Path, mapping: dict[str, Any] | None, zone: str | None) -> dict[str, Any]:
+        return self._sent("/readings/import/preview", file, {"mapping": _as_text(mapping), "zone": zone})
+
+    def take_in(
+        self, file: Path, mapping: dict[str, Any] | None, zone: str | None, *, skip_wrong: bool
+    ) -> dict[str, Any]:
+        form = {
+            "mapping": _as_text(mapping),
+            "zone": zone,
+            "wrong": "skip" if skip_wrong else "refuse",
+            "progress": "true",
+        }
+        with (
+            _opened(file) as content,
+            streamed(
+                self._owner,
+                "/readings/import",
+                method="POST",
+                files={"file": (file.name, content)},
+                data=_given(form),
+            ) as answer,
+            _doing_shown() as show,
+        ):
+            for line in answer.iter_lines():
+                told = json_module.loads(line)
+                if "problem" in told:
+                    raise ServerRefused(told["problem"]["detail"], hint=told["problem"]["hint"])
+                if "outcome" in told:
+                    outcome: dict[str, Any] = told["outcome"]
+                    return outcome
+                show(told["doing"], told["done"], told["total"])
+        raise ServerSilent("The server stopped before the import was through.", hint="Import the file again.")
+
+    def _sent(self, path: str, file: Path, form: dict[str, str | None]) -> dict[str, Any]:
+        with _opened(file) as content:
+            files = {"file": (file.name, content)}
+            answer: dict[str, Any] = ask(self._owner, "POST", path, files=files, data=_given(form)).json()
+        return answer
+
+
+class _Here:
+    """Import into the stores themselves, as no server runs."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def guess(self, file: Path, zone: str | None) -> dict[str, Any]:
+        from wattkeeper.readings.files.importing import guess
+        from wattkeeper.web.api.reading_files import guess_answer
+
+        with _opened(file), opened(self._settings) as parts:
+            return guess_answer(guess(file, file.name, parts.database, zone=zone or _first_zone(parts)))
+
+    def preview(self, file: Path, mapping: dict[str, Any] | None, zone: str | None) -> dict[str, Any]:
+        from wattkeeper.web.api.reading_files import preview_answer
+
+        with self._staged(file, mapping, zone) as (_, found):
+            return preview_answer(found.preview)
+
+    def take_in(
+        self, file: Path, mapping: dict[str, Any] | None, zone: str | None, *, skip_wrong: bool
+    ) -> dict[str, Any]:
+        from wattkeeper.readings.files.importing import Broken
+        from wattkeeper.web.api.reading_files import imported_answer
+
+        now = datetime.now(UTC)
+        with _doing_shown() as show, self._staged(file, mapping, zone, show) as (parts, found):
+            broken = Broken.SKIP if skip_wrong else Broken.REFUSE
+            done = found.take_in(parts.database, parts.store, broken=broken, now=now, progress=show)
+            parts.intervals.derive_pending(now)
+            return imported_answer(done)
+
+    @contextmanager
+    def _staged(
+        self,
+        file: Path,
+        mapping: dict[str, Any] | None,
+        zone: str | None,
+        progress: Callable[[str, int, int | None], None] | None = None,
+    ) -> "Iterator[tuple[Parts, StagedFile]]":
+        from wattkeeper.readings.files.importing import staged
+        from wattkeeper.registry.scope import EVERYTHING
+
+        with (
+            _opened(file),
+            opened(self._settings) as parts,
+            staged(
+                file, file.name, parts.database, EVERYTHING,
+                zone=zone or _first_zone(parts), mapping=mapping, progress=progress,
+            ) as found,
+        ):  # fmt: skip
+            yield parts, found
+
+
+def _first_zone(parts: "Parts") -> str:
+    from wattkeeper.registry.repository import Registry
+    from wattkeeper.web.language import DEFAULT_ZONE
+
+    with parts.database.read() as session:
+        sites = Registry(session).sites()
+    return sites[0].zone if sites else DEFAULT_ZONE.key
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[BinaryIO]:
+    try:
+        content = file.open("rb")
+    except OSError as error:
+        raise FileTrouble(f"{file} cannot be read: {error.strerror}.", hint="Check the path.") from None
+    with content:
+        yield content
+
+
+def _changed(
+    guess: dict[str, Any], columns: list[str], changes: dict[str, str | None]
+) -> dict[str, Any] | None:
+    """The guessed mapping with what the options say otherwise."""
+    mapping: dict[str, Any] | None = guess["mapping"]
+    if mapping is None:
+        return None
+    mapping |= _given(changes)
+    headings = [heading.lower() for heading in guess["headings"]]
+    for text in columns:
+        heading, _, role = text.rpartition("=")
+        if heading.lower() not in headings:
+            raise WrongCells(
+                f"The file has no column {heading!r}.", hint=f"It has {', '.join(guess['headings'][:20])}."
+            )
+        mapping["columns"][headings.index(heading.lower())]["role"] = role
+    return mapping
+
+
+def _given(values: dict[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _as_text(mapping: dict[str, Any] | None) -> str | None:
+    return None if mapping is None else json_module.dumps(mapping)
+
+
+def _print_import(outcome: dict[str, Any], *, dry_run: bool) -> None:
+    if outcome["wrong"]:
+        shown = outcome["errors"][:ERRORS_SHOWN]
+        print_table(
+            ["row", "column", "value", "what is wrong", "what to do"],
+            [(e["row"], e["column"], e["value"], e["message"], e["hint"]) for e in shown],
+            right=[0],
+        )
+        if outcome["wrong"] > len(shown):
+            console.print(f"... and {outcome['wrong'] - len(shown):,} more (--json lists a thousand)")
+    values = outcome["readings"] + outcome["intervals"]
+    if dry_run:
+        console.print(
+            f"{values:,} values of {outcome['meters']:,} meters would be imported, {outcome['wrong']:,} cells are wrong.",
+            soft_wrap=True,
+        )
+        return
+    console.print(
+        f"{outcome['stored']:,} values stored, {outcome['already_known']:,} known already, {outcome['outranked']:,} kept "
+        f"beside the meter's own, {outcome['wrong']:,} wrong cells left out.",
+        soft_wrap=True,
+    )
+
+
+@contextmanager
+def _doing_shown() -> Iterator[Callable[[str, int, int | None], None]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        task = progress.add_task("reading", total=None)
+        yield lambda doing, done, total: progress.update(task, description=doing, completed=done, total=total)
 
 
 def _names(text: str | None) -> tuple[str, ...]:

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Annotated
 
+import click
 import typer
+from typer.core import TyperGroup
 
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Folder of everything kept.", show_default="data")
@@ -12,3 +14,15 @@ Port = Annotated[
     int | None, typer.Option("--port", help="TCP port of the pages; 0 takes a free one.", show_default="8645")
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", help="For machines: one JSON object per line.")]
+
+
+class WithDefault(TyperGroup):
+    """A group in which `meters` need not be said: `wattkeeper import meters.xlsx` imports meters."""
+
+    DEFAULT = "meters"
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the default in front of what names none of the commands."""
+        if args and args[0] not in {*self.commands, "--help", "-h"}:
+            args = [self.DEFAULT, *args]
+        return super().parse_args(ctx, args)

@@ -1,6 +1,7 @@
 """Readings over the API as files: out in every format, for who may see them, and on record."""
 
 import io
+import json
 from datetime import datetime
 
 import pyarrow.parquet
@@ -53,3 +54,58 @@ def test_what_cannot_be_exported_is_said(client, params, status, said):
     answer = client.get(EXPORT, params=params)
     assert answer.status_code == status
     assert said in answer.json()["detail"]
+
+
+IMPORT = "/api/v1/readings/import"
+FILE = "time,meter,quantity,value\n2020-01-01 00:00,000000000123,active_energy_export,1.5\n2020-01-01 00:15,nobody,active_energy_export,2\n"
+
+
+def sent(client, path=IMPORT, content=FILE, name="r.csv", **form):
+    return client.post(path, files={"file": (name, content)}, data=form)
+
+
+def test_a_file_is_looked_at_and_nothing_is_written(client, town):
+    seen = sent(client, f"{IMPORT}/preview").json()
+    assert (seen["rows"], seen["readings"], seen["wrong"], seen["meters"]) == (2, 1, 1, 1)
+    assert seen["errors"] == [
+        {"row": 3, "column": "meter", "value": "nobody", "code": "unknown",
+         "message": "There is no such meter and no such metering point.",
+         "hint": "Import the meter first, or correct the name."}
+    ]  # fmt: skip
+    assert seen["first"] == "2019-12-31T16:00:00Z"
+    assert [column["role"] for column in seen["mapping"]["columns"]] == ["time", "meter", "quantity", "value"]
+    assert town.store.readings(quantities=["active_energy_export"]).num_rows == 0
+
+
+def test_a_guess_is_changed_and_given_back(client):
+    content = "when,who,stand\n01/02/2020,000000000123,5\n"
+    guess = sent(client, f"{IMPORT}/guess", content).json()
+    mapping = guess["mapping"] | {"order": "dmy", "quantity": "reactive_energy_q1"}
+    for column, role in zip(mapping["columns"], ("time", "meter", "value"), strict=True):
+        column |= {"role": role, "meter": ""}
+    seen = sent(client, f"{IMPORT}/preview", content, mapping=json.dumps(mapping)).json()
+    assert (seen["first"], seen["quantities"], seen["wrong"]) == (
+        "2020-01-31T16:00:00Z",
+        ["reactive_energy_q1"],
+        0,
+    )
+
+
+def test_a_file_with_wrong_cells_goes_in_without_them_only_when_asked(client, town):
+    refused = sent(client)
+    assert (refused.status_code, refused.json()["type"]) == (422, "urn:wattkeeper:problem:nothing-imported")
+    done = sent(client, wrong="skip").json()
+    assert (done["stored"], done["already_known"], done["wrong"]) == (1, 0, 1)
+    lines = [json.loads(line) for line in sent(client, wrong="skip", progress="true").text.splitlines()]
+    assert [line.get("doing") for line in lines[:-1]] == ["reading", "storing"]
+    assert (lines[-1]["outcome"]["stored"], lines[-1]["outcome"]["already_known"]) == (0, 1)
+    problem = json.loads(sent(client, progress="true", content="a\n1\n").text.splitlines()[-1])["problem"]
+    assert problem["status"] == 422
+    with town.database.read() as session:
+        last = session.scalars(select(AuditEvent).order_by(AuditEvent.id.desc())).first()
+    assert (last.action, last.subject_id) == ("readings.import", "r.csv")
+
+
+@pytest.mark.parametrize("mapping", ["{", "[]", '{"columns": 7, "zone": "UTC"}'])
+def test_a_mapping_that_is_none_is_said(client, mapping):
+    assert sent(client, f"{IMPORT}/preview", mapping=mapping).status_code == 422
