@@ -22,6 +22,8 @@ class Right(StrEnum):
     """Agree, as the second person, to the edit of readings or intervals that another proposed, or to its undoing."""
     RULES_SET = "rules.set"
     """Set the parameters that validation's rules are run with."""
+    READINGS_IMPORT = "readings.import"
+    """Bring readings and energies in from files; they give way to what meters say themselves."""
     COMMANDS_VIEW = "commands.view"
     """What meters were told, and what became of it."""
     COMMANDS_ASK = "commands.ask"
@@ -84,6 +86,7 @@ ROLE_RIGHTS: Final[Mapping[Role, frozenset[Right]]] = {
     Role.OPERATOR: _LOOKING
     | {
         Right.METERS_READ,
+        Right.READINGS_IMPORT,
         Right.READINGS_EDIT,
         Right.READINGS_APPROVE,
         Right.COMMANDS_VIEW,

@@ -124,6 +124,18 @@ _ERRORS: Final[Mapping[str, tuple[str, str | None]]] = {
         N_("This parameter was set from that moment on before."),
         N_("Choose another moment; what held before is kept."),
     ),
+    "BadMapping": (
+        N_("What is said of the file's columns is not enough to read it."),
+        N_("Say which column is the time, which the meter and which the value."),
+    ),
+    "FileUnreadable": (
+        N_("The file cannot be read."),
+        N_("It is CSV, Excel, Parquet, Green Button or IEC 61968-9: save it again as one of these."),
+    ),
+    "NothingImported": (
+        N_("The file has wrong cells, so nothing was imported."),
+        N_("Correct them, or import what is right and leave the rest out."),
+    ),
     "LastPlan": (
         N_("This is the only plan there is."),
         N_("Disable it instead: without any plan, the usual ones come back at the next start."),

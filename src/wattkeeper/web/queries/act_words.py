@@ -57,6 +57,7 @@ ACTIONS: Final[Mapping[str, str]] = {
     "point.exchange_meter": N_("recorded the exchange of a meter"),
     "point.install_meter": N_("installed a meter"),
     "point.move": N_("moved a metering point"),
+    "readings.import": N_("brought in readings from a file"),
     "registry.import": N_("imported master data"),
     "session.end": N_("signed out"),
     "session.refuse": N_("failed to sign in"),

@@ -23,6 +23,7 @@ _GROUPS: Final[tuple[tuple[str, tuple[tuple[Right, str], ...]], ...]] = (
             (Right.METERS_READ, N_("Read a meter now")),
             (Right.READINGS_EDIT, N_("Decide exceptions, and propose other values for readings")),
             (Right.READINGS_APPROVE, N_("Agree to an edit of readings that somebody else proposed")),
+            (Right.READINGS_IMPORT, N_("Bring in readings from files")),
             (Right.COMMANDS_VIEW, N_("See commands to meters and what became of them")),
             (Right.COMMANDS_ASK, N_("Ask for commands to meters")),
             (Right.COMMANDS_APPROVE, N_("Agree to a trip that somebody else asked for")),
