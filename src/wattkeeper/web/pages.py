@@ -18,11 +18,13 @@ from wattkeeper.web.access import principal_or_none, scope_of
 from wattkeeper.web.assets import Assets
 from wattkeeper.web.language import DEFAULT_ZONE, LOCALES, Code, Language, known, language, preferred
 from wattkeeper.web.queries.alarms import badge
+from wattkeeper.web.queries.findings import edits_badge, exceptions_badge
 from wattkeeper.web.sayings import Said
 from wattkeeper.web.services import Services
 
 TEMPLATES: Final = Path(__file__).parent / "templates"
 YEAR_S: Final = 31_536_000
+NAVIGATION_COUNTS: Final = {"/alarms": badge, "/exceptions": exceptions_badge, "/edits": edits_badge}
 THEMES: Final = frozenset({"light", "dark"})
 
 
@@ -144,7 +146,9 @@ def render(
         "here": functools.partial(with_query, request),
         "exported": functools.partial(export_address, request),
         "version": services_of(request).version,
-        "alarm_badge": lambda: badge(services_of(request)),
+        "badges": {
+            path: functools.partial(count, services_of(request)) for path, count in NAVIGATION_COUNTS.items()
+        },
         "now": services_of(request).clock(),
         **values,
     }

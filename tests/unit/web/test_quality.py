@@ -6,7 +6,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from wattkeeper.readings import schemas
 from wattkeeper.registry.values import MeasuredSpan
+from wattkeeper.web.queries.grounds import METHODS, SOURCES
 from wattkeeper.web.queries.quality import Cell, days_between, expected_slots, month_of
 
 BERLIN, SHANGHAI = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Shanghai")
@@ -75,6 +77,11 @@ def test_estimates_are_known_and_are_not_measured():
         "poor",
         "poor",
     ]
+
+
+def test_every_source_and_method_of_the_store_has_words():
+    assert set(SOURCES) == set(schemas.SOURCES)
+    assert set(METHODS) == set(schemas.METHODS)
 
 
 def test_a_month_has_all_its_days():

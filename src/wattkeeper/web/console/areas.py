@@ -64,7 +64,8 @@ POINTS: Final[Table[PointLine]] = Table(
 )
 
 
-def _tree(request: Request) -> list[AreaLine]:
+def tree_of(request: Request) -> list[AreaLine]:
+    """The tree of what whoever asks may see, with its sums."""
     services = services_of(request)
     return areas.tree(services, request.app.state.area_energies(services, None))
 
@@ -78,7 +79,7 @@ def areas_page(request: Request) -> HTMLResponse:
 def _areas_page(
     request: Request, *, notice: Notice | None = None, status: int = 200, **entered: Any
 ) -> HTMLResponse:
-    say, lines = language_of(request), _tree(request)
+    say, lines = language_of(request), tree_of(request)
     return render(
         request, "areas.html", http_status=status, sites=lines, notice=notice, entered=entered,
         choices=choices(lines), kinds=[(kind.value, say.text(KINDS[kind.value])) for kind in AreaKind],
@@ -90,7 +91,7 @@ def _areas_page(
 def areas_export(request: Request) -> Export[AreaLine]:
     """The tree as a table."""
     say = language_of(request)
-    rows: Iterator[AreaLine] = (line for root in _tree(request) for line in root.listed)
+    rows: Iterator[AreaLine] = (line for root in tree_of(request) for line in root.listed)
     return Export(TREE, rows, say)
 
 
@@ -128,7 +129,7 @@ def unassigned_page(request: Request, search: Search = "", after: After = None) 
     services, say = services_of(request), language_of(request)
     found = areas.find_points(services, area_id=None, search=search, after=after)
     return render(
-        request, "area_points.html", block="results", area=None, search=search, choices=choices(_tree(request)),
+        request, "area_points.html", block="results", area=None, search=search, choices=choices(tree_of(request)),
         page=pager(say, found.rows, after=found.after, asked=after),
     )  # fmt: skip
 
@@ -183,7 +184,7 @@ def _area_page(
     ):  # adding up a few thousand points takes longer than all the rest of the page
         words["curve"] = curve_view(_source(request, area), wanted, say, now=services.clock())
         return render(request, "area.html", block="curve", **words)
-    lines = _tree(request)
+    lines = tree_of(request)
     found = meters.find(services, MeterFilter(area=area_id), limit=METERS_SHOWN)
     return render(
         request, "area.html", http_status=status, notice=notice, line=areas.line_of(lines, area_id),
@@ -270,7 +271,7 @@ def area_points(request: Request, area_id: Id, search: Search = "", after: After
     found = areas.find_points(services, area_id=area_id, search=search, after=after)
     return render(
         request, "area_points.html", block="results", area=area, search=search,
-        choices=[choice for choice in choices(_tree(request)) if choice.site_id == area.site_id],
+        choices=[choice for choice in choices(tree_of(request)) if choice.site_id == area.site_id],
         page=pager(say, found.rows, after=found.after, asked=after, total=None if search else len(area.point_ids)),
     )  # fmt: skip
 

@@ -10,6 +10,7 @@ from wattkeeper.web.console.sign_in import home_of
 from wattkeeper.web.console.words import chart_words
 from wattkeeper.web.pages import language_of, render, services_of
 from wattkeeper.web.queries.command_words import decisions
+from wattkeeper.web.queries.findings import data_tasks
 from wattkeeper.web.queries.overview import Task, overview
 
 router = APIRouter(include_in_schema=False, dependencies=[needs()])
@@ -29,7 +30,10 @@ def overview_page(request: Request) -> Response:
         say,
         request.app.state.figures(services),
         accounts=principal.may(Right.CUSTOMERS_VIEW),
-        decisions=[Task("warn", item.what, item.why, item.href, item.since) for item in waiting],
+        decisions=[
+            *(Task("warn", item.what, item.why, item.href, item.since) for item in waiting),
+            *data_tasks(services, say, principal),
+        ],
     )
     words = chart_words(say) | {"now": say.text("this month"), "before": say.text("last month")}
     return render(request, "overview.html", block="now", view=view, words=words)

@@ -23,8 +23,8 @@ GROUNDS: Final[Mapping[Ground, str]] = {
     "ahead": N_("still to come"),
 }
 METHODS: Final[Mapping[str, str]] = {
-    "imported": N_("from a file"),
     "none": N_("no energy can be told"),
+    "imported": N_("from a file"),
     "linear": N_("a straight line between two readings"),
     "profile": N_("like days of the same point, scaled to what the register counted"),
     "history": N_("like days of the same point"),
