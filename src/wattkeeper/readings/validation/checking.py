@@ -77,7 +77,7 @@ _OF_STEPS: Final[Mapping[str, Callable[[Steps], Iterator[Found]]]] = {
     )
 }
 _OF_LOADS: Final[Mapping[str, Callable[[Loads], Iterator[Found]]]] = {
-    rule.__name__: rule for rule in (loads.spike_day, loads.spike_history, loads.dip)
+    rule.__name__: rule for rule in (loads.spike_day, loads.spike_history, loads.low_history, loads.dip)
 }
 
 

@@ -96,16 +96,40 @@ def spike_history(loads: Loads) -> Iterator[Found]:
         return
     top = loads.ranked[loads.ends - 1]
     rows, peak = loads.rows[top], loads.load[top]
-    run, day = loads.readings.run[rows], loads.readings.day_start[rows]
-    highest, days = np.zeros(len(rows)), np.zeros(len(rows), np.int64)
-    for back in range(1, 9):  # cells are days: eight back reach over seven days whatever the clocks do
-        earlier = np.maximum(np.arange(len(rows)) - back, 0)
-        inside = (np.arange(len(rows)) >= back) & (run[earlier] == run) & (day - day[earlier] <= HISTORY_US)
-        highest = np.where(inside, np.maximum(highest, peak[earlier]), highest)
-        days += inside
+    before = _week_before(loads, peak)
     number = functools.partial(loads.readings.number, "spike_history", rows=rows)
+    days, highest = np.isfinite(before).sum(axis=0), np.nan_to_num(before).max(axis=0)
     hit = (days >= number("days")) & (peak >= number("least_kw")) & (peak > number("factor") * highest)
     yield loads.hits(top[hit], {"highest_before_kw": highest[hit], "days_before": days[hit]}, "factor")
+
+
+def low_history(loads: Loads) -> Iterator[Found]:
+    """The day's median load beside the median of those of the seven days before."""
+    if not len(loads.rows):
+        return
+    middle = loads.medians
+    rows, median = loads.rows[middle], loads.load[middle]
+    before = _week_before(loads, median)
+    number = functools.partial(loads.readings.number, "low_history", rows=rows)
+    days = np.isfinite(before).sum(axis=0)
+    enough_days = np.flatnonzero((loads.count >= _ENOUGH_OF_A_DAY) & (days >= number("days")))
+    usual = np.zeros(len(rows))
+    usual[enough_days] = np.nanmedian(before[:, enough_days], axis=0)
+    hit = (usual >= number("least_kw")) & (median < number("share") * usual)
+    yield loads.hits(middle[hit], {"median_before_kw": usual[hit], "days_before": days[hit]}, "share")
+
+
+def _week_before(loads: Loads, of: Floats) -> Floats:
+    """A number of each day, on each of the days before within a week: a row per day back, nan where there is none."""
+    rows = loads.rows[loads.ends - 1]
+    run, day = loads.readings.run[rows], loads.readings.day_start[rows]
+    before = np.full((8, len(rows)), np.nan)
+    for back in range(1, 9):  # cells are days: eight back reach over seven days whatever the clocks do
+        earlier = np.maximum(np.arange(len(rows)) - back, 0)
+        inside = (np.arange(len(rows)) >= back) & (run[earlier] == run)
+        inside &= day - day[earlier] <= HISTORY_US
+        before[back - 1, inside] = of[earlier[inside]]
+    return before
 
 
 def dip(loads: Loads) -> Iterator[Found]:

@@ -8,10 +8,10 @@ from typing import Any, Final
 import numpy as np
 
 from wattkeeper.readings.batches import microseconds
-from wattkeeper.readings.registers import FOREVER, Flags, Integers
+from wattkeeper.readings.registers import FOREVER, Integers
 from wattkeeper.readings.validation.facts import civil_midnights
 from wattkeeper.readings.validation.found import DayFinding, Found
-from wattkeeper.readings.validation.stamps import GRID_QUANTITIES
+from wattkeeper.readings.validation.stamps import GRID_QUANTITIES, HISTORY_US
 from wattkeeper.readings.validation.table import HOUR_US, Readings
 
 _AT_BOUNDARY_US: Final = 30_000_000
@@ -25,6 +25,7 @@ def missing(
 ) -> Iterator[Found]:
     """The instants of a point's grid, on days that are over for long enough, at which no reading stands.
 
+    A meter that was not heard for a week is not missed day by day any more: monitoring says that it is silent.
     Without ``days`` (meter, first instant, end) every day from a meter's first reading to its last is looked at.
     """
     chosen = _days(readings, days)
@@ -35,6 +36,7 @@ def missing(
     grace = number("grace_hours", row=fact, days=start) * HOUR_US
     wanted = number("enabled", row=fact, days=start) > 0
     wanted &= (end + grace <= now) if now is not None else True
+    wanted &= _first_from(readings, readings.facts.meter[fact], start - HISTORY_US) < end
     fact, midnight, start, end = fact[wanted], midnight[wanted], start[wanted], end[wanted]
     step = readings.facts.step[fact]
     first, last = -(-(start - midnight) // step), -(-(end - midnight) // step)
@@ -42,7 +44,8 @@ def missing(
     day = np.repeat(np.arange(len(fact)), count)
     place = np.arange(len(day)) - np.repeat(np.cumsum(count) - count, count)
     slot = midnight[day] + (first[day] + place) * step[day]
-    absent = ~_there(readings, readings.facts.meter[fact[day]], slot)
+    meter = readings.facts.meter
+    absent = _first_from(readings, meter[fact[day]], slot - _AT_BOUNDARY_US) > slot + _AT_BOUNDARY_US
     absent_count = np.bincount(day, weights=absent, minlength=len(fact))
     share = number("share", row=fact, days=start)
     for one in np.flatnonzero((absent_count > 0) & (absent_count > share * count)).tolist():
@@ -74,10 +77,11 @@ def _days(readings: Readings, days: Sequence[tuple[int, int, int]] | None) -> li
     rows = readings.rows_of(_quantity(readings))
     wanted: dict[int, list[tuple[int, int]]] = {}
     if days is None:
-        meters, first = np.unique(readings.meter[rows], return_index=True)
-        last = np.append(first[1:], len(rows)) - 1
-        for meter, low, high in zip(meters.tolist(), rows[first].tolist(), rows[last].tolist(), strict=True):
-            wanted[meter] = [(int(readings.at[low]), int(readings.at[high]))]
+        meters, first, count = np.unique(readings.meter[rows], return_index=True, return_counts=True)
+        begins, ends = readings.at[rows[first]].tolist(), readings.at[rows[first + count - 1]].tolist()
+        wanted = {
+            meter: [(begin, end)] for meter, begin, end in zip(meters.tolist(), begins, ends, strict=True)
+        }
     else:
         for meter, begin, end in days:
             wanted.setdefault(meter, []).append((begin, end))
@@ -100,24 +104,22 @@ def _end(end: Any) -> int:
     return FOREVER if end is None else microseconds(end)
 
 
-def _there(readings: Readings, meter: Integers, slot: Integers) -> Flags:
-    """Whether a reading of the meter lies within 30 s of an instant."""
+def _first_from(readings: Readings, meter: Integers, moment: Integers) -> Integers:
+    """The stamp of the first reading of each meter at an instant or later; the end of time where there is none."""
     rows = readings.rows_of(_quantity(readings))
-    if not len(rows):
-        return np.zeros(len(slot), np.bool_)
+    if not len(rows) or not len(moment):
+        return np.full(len(moment), FOREVER, np.int64)
     meters, number = np.unique(readings.meter[rows], return_inverse=True)
     own = np.minimum(np.searchsorted(meters, meter), len(meters) - 1)
     at = readings.at[rows]
-    origin = int(min(at.min(), slot.min(initial=at.min()))) - _AT_BOUNDARY_US
-    width = (int(max(at.max(), slot.max(initial=at.max()))) - origin) // 1000 + 120_000
+    origin, last = min(int(at.min()), int(moment.min())), max(int(at.max()), int(moment.max()))
+    width = (last - origin) // 1000 + 2  # milliseconds: microseconds times meters would be too large a number
     place = np.searchsorted(
-        number * width + (at - origin) // 1000,
-        own * width + (slot - origin - _AT_BOUNDARY_US) // 1000,
-        "left",
+        number * width + (at - origin) // 1000, own * width + (moment - origin) // 1000, "left"
     )
     place = np.minimum(place, len(rows) - 1)
-    there: Flags = (readings.meter[rows[place]] == meter) & (np.abs(at[place] - slot) <= _AT_BOUNDARY_US)
-    return there
+    fits = (readings.meter[rows[place]] == meter) & (at[place] >= moment)
+    return np.where(fits, at[place], FOREVER)
 
 
 def _gaps(slots: Integers, step: int) -> list[tuple[int, int]]:

@@ -180,6 +180,14 @@ _TABLE: Final = (
         _p("days", "3", "d", "至少历史天数", "Days of history needed"),
     ),
     _rule(
+        "low_history", INFO, ("低于自身历史", "Below its own history"),
+        ("当天负荷的中位数远低于前七天。", "The median load of the day is far below that of the seven days before."),
+        f"{_UBP}: low usage check",
+        _p("share", "0.3", "", "前七天中位数比例", "Share of the median of the days before"),
+        _p("least_kw", "0.5", "kW", "最小中位数", "Least median judged"),
+        _p("days", "3", "d", "至少历史天数", "Days of history needed"),
+    ),
+    _rule(
         "dip", WARNING, ("短时跌零", "Dip to nearly zero"),
         ("少数时段的负荷突然跌到当天中位数的一小部分。", "For a few readings the load falls to a small part of the day's median."),
         "practice",

@@ -29,6 +29,7 @@ from wattkeeper.readings.validation.facts import FactColumns, MeterFacts, civil_
 from wattkeeper.readings.validation.findings import Changed, apply
 from wattkeeper.readings.validation.parameters import Parameters
 from wattkeeper.readings.validation.repository import FactRepository, FindingRepository, ParameterRepository
+from wattkeeper.readings.validation.stamps import HISTORY_US
 from wattkeeper.readings.validation.table import HOUR_US
 from wattkeeper.readings.validation.windows import Days
 
@@ -39,8 +40,6 @@ _INTERVALS: Final = "validation.intervals"
 _PARAMETERS: Final = "validation.parameters"
 _OVER: Final = "validation.days {}"
 """The end of the last civil day that was looked at for what is missing, by zone."""
-_SILENT_US: Final = 14 * 24 * HOUR_US
-"""Who has said nothing for so long is missed by monitoring, not by a finding a day."""
 _MOST_DAYS_OVER: Final = 31
 """Days looked at in one run after the server was down."""
 _WEIGHT: Final = 3_000
@@ -122,7 +121,7 @@ class ValidationService:
         first, last = microseconds(day.start), microseconds(day.closed_end)
         grids = {meter: minutes * 60_000_000 for meter, minutes, _ in installed}
         lacking = self._store.windows.incomplete(
-            list(grids.items()), first, last, heard_since=first - _SILENT_US
+            list(grids.items()), first, last, heard_since=first - HISTORY_US
         )
         chosen = lacking | {meter for meter, _, exchanged in installed if exchanged}
         return [(meter, first, last - 1) for meter in sorted(chosen)]

@@ -87,8 +87,7 @@ def duplicate_value(readings: Readings) -> Iterator[Found]:
     lesser = readings.lesser
     if not len(lesser["at"]):
         return
-    # The current row of a stamp is the one its earlier versions would be sorted before.
-    place = _places_of(readings)
+    place = readings.place_of(lesser["meter"], lesser["code"], lesser["at"])
     digit = readings.facts.digit[readings.fact[place]] * readings.number("duplicate_value", "digits", place)
     apart = np.abs(lesser["value"] - readings.value[place])
     hit = (apart > digit) & (readings.source[place] != _EDITED) & (lesser["source"] != _EDITED)
@@ -102,17 +101,3 @@ def duplicate_value(readings: Readings) -> Iterator[Found]:
         worst=apart[hit],
         also=lesser["value"][hit],
     )
-
-
-def _places_of(readings: Readings) -> np.ndarray:
-    """Where the current row of each lesser row stands."""
-    lesser = readings.lesser
-    current = np.stack([readings.meter, readings.code, readings.at])
-    wanted = np.stack([lesser["meter"], lesser["code"], lesser["at"]])
-    order = np.lexsort(np.concatenate([current, wanted], axis=1)[::-1], axis=-1)
-    is_current = order < len(readings)
-    # Sorting is stable, so the current row of a key stands right before its lesser ones.
-    last = np.maximum.accumulate(np.where(is_current, order, NONE))
-    places = np.empty(len(lesser["at"]), np.int64)
-    places[order[~is_current] - len(readings)] = last[~is_current]
-    return places

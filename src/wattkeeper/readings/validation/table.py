@@ -98,6 +98,12 @@ class Readings:
         """A parameter of a rule for each of some rows."""
         return self.parameters.on_days(rule, key, self.facts.kind, self.fact[rows], self.day_start[rows])
 
+    def place_of(self, meter: Integers, code: Integers, at: Integers) -> Integers:
+        """Where the current rows of some meters, quantities and instants stand that have one."""
+        meters = self.meter[self._starts]
+        number = self._meter_number[self._starts[np.searchsorted(meters, meter)]]
+        return np.searchsorted(self._place, self._key(self._matrix[number, code], at), "left")
+
     def same_instant(self, rows: Integers, key: str) -> Integers:
         """For each of some rows the row of another quantity of its meter stamped at the same instant, or NONE."""
         found = self.at_or_before(rows, key)

@@ -234,6 +234,17 @@ def test_the_highest_load_of_a_day_is_compared_with_the_days_before(world):
     assert (evidence["load_kw"], evidence["highest_before_kw"], evidence["days_before"]) == ("3.6", "1", 3)
 
 
+def test_a_day_far_below_the_days_before_is_told(world):
+    meter = world.meter()
+    for day in (-3, -2, -1):
+        world.read(meter, quarters("06:00", ["2.1"] * 13), POWER, day=day)
+    world.read(meter, quarters("06:00", ["0.6"] * 13), POWER)
+    world.validate()
+    assert world.found(meter) == [("low_history", POWER, "10 00:00")]
+    evidence = world.evidence(meter, "low_history")
+    assert (evidence["load_kw"], evidence["median_before_kw"], evidence["days_before"]) == ("0.6", "2.1", 3)
+
+
 def test_a_short_dip_to_nearly_nothing_is_told(world):
     meter = world.meter()
     world.read(meter, quarters("06:00", [*["5"] * 6, "0.2", *["5"] * 6]), POWER)
