@@ -39,7 +39,7 @@ class Result:
     exchange_id: int | None = None
     """The stored frames; None: nothing could be sent."""
     error: Exception | None = None
-    """What the exchange raised, where the meter answered and it is no answer."""
+    """What the exchange raised, where it failed."""
 
     @property
     def newest(self) -> datetime | None:
@@ -197,13 +197,13 @@ class Reader:
             except driver.errors as unreadable:
                 error = unreadable
         if isinstance(error, (LinkLost, LinkUnavailable)):
-            return Result(Failure.LINK_DOWN, str(error))
+            return Result(Failure.LINK_DOWN, str(error), error=error)
         if isinstance(error, NoReply):
             jammed = (
                 bool(error.octets) and error.waited > _JAM * error.attempts * self.bus.timing.reply_timeout
             )
             failure = Failure.GARBLED if error.octets else Failure.NO_REPLY
-            return Result(failure, str(error), silent=True, jammed=jammed)
+            return Result(failure, str(error), silent=True, jammed=jammed, error=error)
         if driver.is_unsupported(error):
             return Result(Failure.UNSUPPORTED, str(error), error=error)
         refused = driver.is_refusal(error)

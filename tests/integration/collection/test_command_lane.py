@@ -183,6 +183,7 @@ async def test_a_refusal_is_told_in_the_meters_words(house, street, until, peopl
     command = people.command(batch)
     assert command.outcome is Outcome.REFUSED
     assert "wrong password or not authorised" in command.detail
+    assert (command.why.code, command.why.facts) == ("refused", {"err": 0x04, "edition": 2007})
 
 
 async def test_a_meter_with_a_security_chip_wants_authentication_whatever_the_password(
@@ -197,6 +198,7 @@ async def test_a_meter_with_a_security_chip_wants_authentication_whatever_the_pa
     command = people.command(batch)
     assert command.outcome is Outcome.WANTS_AUTHENTICATION
     assert command.detail == f"Meter {FIRST} wants authentication, which needs a security module."
+    assert command.why.code == "wants_authentication"
     asked = [
         trace["request"][12] for trace in house.store.traces.values() if trace["meter_id"] == command.meter_id
     ]

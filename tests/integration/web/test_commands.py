@@ -79,6 +79,23 @@ def refused(answer) -> tuple[int, str]:
     return answer.status_code, answer.json()["type"].rpartition(":")[2]
 
 
+def told(client, address: str) -> list[str]:
+    """The batches that the history of a meter lists."""
+    page = client.get(address).text.partition("<tbody>")[2]
+    return re.findall(r'<td data-label="Command"><a href="/commands/(\d+)">', page)
+
+
+def test_the_history_is_narrowed_to_a_meter(wang):
+    first = asked(wang, ONE, kind="alarm_on")["id"]
+    both = asked(wang, ONE, TWO, kind="alarm_off")["id"]
+    assert told(wang, f"/commands?meter={TWO}")[:1] == [str(both)]
+    assert str(first) not in told(wang, f"/commands?meter={TWO}")
+    assert told(wang, f"/commands?meter={ONE.lstrip('0')}")[:2] == [str(both), str(first)]
+    assert told(wang, f"/commands?meter={ONE}&kind=alarm_on")[:1] == [str(first)]
+    assert "No command matches." in wang.get("/commands?meter=4711").text
+    assert ONE not in wang.get(f"/commands.csv?meter={TWO}&kind=alarm_on").text
+
+
 # -- the API ------------------------------------------------------------------------------------------------------------
 
 

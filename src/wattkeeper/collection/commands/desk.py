@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
+from wattkeeper.collection.commands.details import Detail
 from wattkeeper.collection.commands.kinds import CommandState, Outcome
 from wattkeeper.collection.commands.ledger import CommandLedger
 from wattkeeper.collection.commands.values import CommandNews, CommandOptions, CommandToSend, ControlState
@@ -55,7 +56,7 @@ class CommandDesk:
         state: CommandState,
         *,
         outcome: Outcome | None = None,
-        detail: str | None = None,
+        detail: Detail | None = None,
         exchange_id: int | None = None,
     ) -> None:
         """Write down what happened to a command that stays in its state."""
@@ -67,7 +68,7 @@ class CommandDesk:
                 state,
                 at=now,
                 outcome=outcome,
-                detail=detail,
+                detail=detail and detail.kept,
                 exchange_id=exchange_id,
             ),
         )
@@ -78,7 +79,7 @@ class CommandDesk:
         state: CommandState,
         *,
         outcome: Outcome,
-        detail: str | None = None,
+        detail: Detail | None = None,
         exchange_id: int | None = None,
     ) -> None:
         """Write down what became of a command, and let open pages know."""
@@ -90,11 +91,11 @@ class CommandDesk:
                 state,
                 now=now,
                 outcome=outcome,
-                detail=detail,
+                detail=detail and detail.kept,
                 exchange_id=exchange_id,
             )
             if moved:
-                self._record(session, command, state, now, outcome=outcome, detail=detail)
+                self._record(session, command, state, now, outcome=outcome, detail=detail and detail.said)
             return moved
 
         if await asyncio.to_thread(self._write, end):

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from wattkeeper.collection.commands.desk import CommandDesk
+from wattkeeper.collection.commands.details import Detail, detail_of
 from wattkeeper.collection.commands.kinds import CommandKind, CommandState, Outcome
 from wattkeeper.collection.commands.values import CommandToSend
 from wattkeeper.collection.counts import Failure
@@ -107,7 +108,7 @@ class CommandLane:
         if known.is_to_be_met(self.desk.now()):
             met = await self.reader.meet(known)
             if met.failure is not None:
-                await self._wait(one, _outcome_of(met), detail=met.why)
+                await self._wait(one, _outcome_of(met), detail=detail_of(met.error))
                 return
         commander = known.driver.commander
         if commander is None:
@@ -172,7 +173,7 @@ class CommandLane:
         for request in requests:
             sent = await self.reader.ask(known, request, attempts=1, announce=False)
             await self.desk.note(
-                command, CommandState.SENDING, detail=sent.why or None, exchange_id=sent.exchange_id
+                command, CommandState.SENDING, detail=detail_of(sent.error), exchange_id=sent.exchange_id
             )
             if sent.failure in {Failure.REFUSED, Failure.UNSUPPORTED}:
                 await self._end_refused(command, known, commander, sent)
@@ -187,12 +188,13 @@ class CommandLane:
         """The meter said no: because of what was asked, or because it takes no command that is not authenticated."""
         assert sent.error is not None
         assert self.desk.secret is not None
-        outcome, detail = Outcome.REFUSED, sent.why
+        outcome, detail = Outcome.REFUSED, detail_of(sent.error)
         question = commander.after_refusal(known.meter.address, sent.error, secret=self.desk.secret)
         if question is not None:
             await self.reader.ask(known, question, present=True, announce=False)
             if question.wants is not None:
-                outcome, detail = Outcome.WANTS_AUTHENTICATION, question.wants
+                outcome = Outcome.WANTS_AUTHENTICATION
+                detail = Detail(question.wants, "wants_authentication")
         await self._end(command, CommandState.FAILED, outcome, sent, detail=detail)
 
     async def _read_back(self, one: _InHand, known: KnownMeter, commander: Commander, sent: Result) -> None:
@@ -210,7 +212,7 @@ class CommandLane:
             if seen.failure is not None and sent.failure is not None:
                 break  # neither heard nor seen: the line has more to do than wait
         outcome = Outcome.NOT_SHOWN if seen.failure is None else _outcome_of(seen)
-        await self._end(command, CommandState.UNKNOWN, outcome, seen, detail=seen.why or None)
+        await self._end(command, CommandState.UNKNOWN, outcome, seen, detail=detail_of(seen.error))
         self._in_doubt[command.command_id] = command.meter_id
         one.command = replace(command, state=CommandState.UNKNOWN)
         self._rest(one)
@@ -223,7 +225,7 @@ class CommandLane:
         telling = commander.tell(known.meter.address, command.kind, command.argument, zone=known.meter.zone)
         seen = await self._look(known, telling)
         if seen.failure is not None:
-            await self._note_once(one, _outcome_of(seen), detail=seen.why)
+            await self._note_once(one, _outcome_of(seen), detail=detail_of(seen.error))
             self._rest(one)
         elif telling.shows(self.desk.now()):
             await self._end(command, CommandState.CONFIRMED, Outcome.READ_BACK, seen)
@@ -252,9 +254,11 @@ class CommandLane:
     async def _cannot_look(self, one: _InHand, seen: Result) -> None:
         """The state cannot be read: a meter that never tells it cannot be believed, so that it is told nothing."""
         if seen.failure in {Failure.REFUSED, Failure.UNSUPPORTED}:
-            await self._end(one.command, CommandState.FAILED, Outcome.REFUSED, seen, detail=seen.why)
+            await self._end(
+                one.command, CommandState.FAILED, Outcome.REFUSED, seen, detail=detail_of(seen.error)
+            )
         else:
-            await self._wait(one, _outcome_of(seen), detail=seen.why)
+            await self._wait(one, _outcome_of(seen), detail=detail_of(seen.error))
 
     async def _deviation(self, known: KnownMeter) -> timedelta | None:
         """The meter's clock minus ours, measured lately or now."""
@@ -266,12 +270,12 @@ class CommandLane:
                 return None
         return known.clock_deviation
 
-    async def _wait(self, one: _InHand, outcome: Outcome, *, detail: str | None = None) -> None:
+    async def _wait(self, one: _InHand, outcome: Outcome, *, detail: Detail | None = None) -> None:
         """Nothing was sent: try again a little later, until it expires."""
         await self._note_once(one, outcome, detail=detail)
         self._rest(one)
 
-    async def _note_once(self, one: _InHand, outcome: Outcome, *, detail: str | None) -> None:
+    async def _note_once(self, one: _InHand, outcome: Outcome, *, detail: Detail | None) -> None:
         if one.said is not outcome:
             one.said = outcome
             state = CommandState.UNKNOWN if one.command.state is CommandState.UNKNOWN else CommandState.QUEUED
@@ -290,7 +294,7 @@ class CommandLane:
         outcome: Outcome,
         seen: Result,
         *,
-        detail: str | None = None,
+        detail: Detail | None = None,
     ) -> None:
         self._in_doubt.pop(command.command_id, None)
         await self.desk.became(command, state, outcome=outcome, detail=detail, exchange_id=seen.exchange_id)

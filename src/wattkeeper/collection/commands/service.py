@@ -176,13 +176,14 @@ class CommandService:
         scope: Scope = EVERYTHING,
         waiting: bool = False,
         kind: CommandKind | None = None,
+        address: str | None = None,
         after: int | None = None,
         limit: int = 50,
     ) -> list[BatchView]:
-        """Batches, newest first; one more than `limit` where there are more."""
+        """Batches, newest first; one more than `limit` where there are more; `address`: to a meter of this address."""
         with self._database.read() as session:
             ledger = CommandLedger(session, scope)
-            return ledger.batches(waiting=waiting, kind=kind, after=after, limit=limit)
+            return ledger.batches(waiting=waiting, kind=kind, address=address, after=after, limit=limit)
 
     def batch(self, batch_id: int, *, scope: Scope = EVERYTHING) -> BatchView:
         """One batch; raises UnknownCommand."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from wattkeeper.collection.commands.details import Detail
 from wattkeeper.collection.commands.kinds import ENDED, CommandKind, CommandState, Outcome
 
 
@@ -109,13 +110,19 @@ class CommandView:
     link_code: str
     state: CommandState
     outcome: Outcome | None
-    detail: str | None
+    why: Detail | None
+    """In more detail than the outcome."""
     changed_at: datetime
     sent_at: datetime | None
     meter_expires_at: datetime | None
     reason: str
     asked_by: str
     asked_at: datetime
+
+    @property
+    def detail(self) -> str | None:
+        """That in an English sentence."""
+        return None if self.why is None else self.why.said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,8 +132,14 @@ class StepView:
     at: datetime
     state: CommandState
     outcome: Outcome | None
-    detail: str | None
+    why: Detail | None
+    """In more detail than the outcome."""
     exchange_id: int | None
+
+    @property
+    def detail(self) -> str | None:
+        """That in an English sentence."""
+        return None if self.why is None else self.why.said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
+from wattkeeper.collection.commands.details import Detail
 from wattkeeper.collection.commands.errors import UnknownCommand
 from wattkeeper.collection.commands.kinds import CommandKind, CommandState
 from wattkeeper.collection.commands.models import (
@@ -38,16 +39,24 @@ class CommandViews:
         *,
         waiting: bool = False,
         kind: CommandKind | None = None,
+        address: str | None = None,
         after: int | None = None,
         limit: int = 50,
     ) -> list[BatchView]:
-        """Batches, newest first, one more than `limit` where there are more; `waiting` for a second person only."""
+        """Batches, newest first, one more than `limit` where there are more.
+
+        `waiting` for a second person only; `address` only those with a meter of this address within the scope.
+        """
         wanted = select(CommandBatch).where(self._has_batch())
         if waiting:
             asked = select(Command.batch_id).where(Command.state == CommandState.ASKED)
             wanted = wanted.where(CommandBatch.id.in_(asked))
         if kind is not None:
             wanted = wanted.where(CommandBatch.kind == kind)
+        if address is not None:
+            told = select(Command.batch_id).join(Meter, Meter.id == Command.meter_id)
+            told = told.where(Meter.address == address, self.scope.has_meter())
+            wanted = wanted.where(CommandBatch.id.in_(told))
         if after is not None:
             wanted = wanted.where(CommandBatch.id < after)
         found = self.session.scalars(wanted.order_by(CommandBatch.id.desc()).limit(limit + 1)).all()
@@ -104,7 +113,7 @@ class CommandViews:
                 at=row.at,
                 state=row.state,
                 outcome=row.outcome,
-                detail=row.detail,
+                why=Detail.read(row.detail),
                 exchange_id=row.exchange_id,
             )
             for row in rows
@@ -184,7 +193,7 @@ def _command_view(command: Command, batch: CommandBatch, address: str, link_code
         link_code=link_code,
         state=command.state,
         outcome=command.outcome,
-        detail=command.detail,
+        why=Detail.read(command.detail),
         changed_at=command.changed_at,
         sent_at=command.sent_at,
         meter_expires_at=command.meter_expires_at,

@@ -124,6 +124,7 @@ class MeterRefused(Dlt645Error):
         self.address = address
         self.identifier = identifier
         self.bits = bits
+        self.edition = edition
         self.reasons = error_reasons(bits, edition=edition)
         said = "; ".join(reason.en for reason in self.reasons) or "no reason given"
         self.zh = "; ".join(reason.zh for reason in self.reasons) or "未说明原因"

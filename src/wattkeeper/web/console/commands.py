@@ -16,9 +16,10 @@ from wattkeeper.web.access import in_person, needs, principal_of
 from wattkeeper.web.console.words import Notice, pager
 from wattkeeper.web.exports import PAGE, Column, Export, Table, exported, paged
 from wattkeeper.web.language import Language
-from wattkeeper.web.pages import language_of, render, services_of
+from wattkeeper.web.pages import language_of, render, services_of, wants_fragment
 from wattkeeper.web.problems import status_of
 from wattkeeper.web.queries import command_words as words
+from wattkeeper.web.queries.command_targets import DIGITS
 from wattkeeper.web.queries.command_words import (
     BatchLine,
     CommandLine,
@@ -91,9 +92,21 @@ class HistoryFilter:
         *,
         kind: Annotated[str, Query(max_length=40)] = "",
         waiting: Annotated[str, Query(pattern="^1?$")] = "",
+        meter: Annotated[str, Query(max_length=64)] = "",
     ) -> None:
         self.kind = CommandKind(kind) if kind in set(CommandKind) else None
         self.waiting = bool(waiting)
+        self.meter = meter.strip()
+
+    @property
+    def address(self) -> str | None:
+        """The address of the meter, with the zeros that people leave out."""
+        return self.meter.zfill(DIGITS) if self.meter else None
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether anything is left out."""
+        return bool(self.kind or self.waiting or self.meter)
 
 
 Asked = Annotated[HistoryFilter, Depends()]
@@ -133,7 +146,12 @@ def _batches(
     services: Services, say: Language, wanted: HistoryFilter, *, after: int | None, limit: int
 ) -> tuple[list[BatchLine], str | None]:
     found = services.commands.batches(
-        scope=services.scope, waiting=wanted.waiting, kind=wanted.kind, after=after, limit=limit
+        scope=services.scope,
+        waiting=wanted.waiting,
+        kind=wanted.kind,
+        address=wanted.address,
+        after=after,
+        limit=limit,
     )
     lines = [batch_line(batch, say) for batch in found[:limit]]
     return lines, str(lines[-1].id) if len(found) > limit else None
@@ -256,7 +274,7 @@ def _page(
     return render(
         request,
         "command_batch.html",
-        block="batch",
+        block="decision" if wants_fragment(request, "decision") else "batch",
         http_status=status_of(error) if error else 200,
         notice=Notice.of(error, say) if error else None,
         batch=batch,

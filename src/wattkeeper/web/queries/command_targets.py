@@ -23,7 +23,7 @@ from wattkeeper.web.queries.meters import MeterFilter
 from wattkeeper.web.services import Services
 
 ROWS_AT_A_TIME: Final = 1000
-_DIGITS: Final = 12
+DIGITS: Final = 12
 Why = Literal["no_such_meter", "several_meters", "disabled", "no_commands", "keeps_power"]
 WHY: Final[tuple[Why, ...]] = (
     "no_such_meter", "several_meters", "disabled", "no_commands", "keeps_power",
@@ -62,7 +62,7 @@ class Chosen:
 
 def by_addresses(services: Services, text: str) -> Chosen:
     """The meters whose addresses somebody wrote, separated by anything that is no digit or letter."""
-    wanted = list(dict.fromkeys(part.zfill(_DIGITS) for part in re.findall(r"\w+", text)))
+    wanted = list(dict.fromkeys(part.zfill(DIGITS) for part in re.findall(r"\w+", text)))
     found: dict[str, list[int]] = {}
     with services.database.read() as session:
         for part in in_parts(wanted):

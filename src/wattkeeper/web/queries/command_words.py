@@ -21,6 +21,7 @@ from wattkeeper.collection.commands.values import (
 from wattkeeper.security.rights import Right
 from wattkeeper.security.values import Principal
 from wattkeeper.web.language import Language
+from wattkeeper.web.queries.command_details import detail_tag, detail_text
 from wattkeeper.web.queries.states import N_, Level
 from wattkeeper.web.services import Services
 
@@ -151,7 +152,9 @@ class CommandLine:
     level: Level
     state: str
     outcome: str
-    detail: str | None
+    detail: str
+    detail_tag: str
+    """Language of `detail`: that of the page, or English of what was written down before reasons had codes."""
     changed_at: datetime
     sent_at: datetime | None
     meter_expires_at: datetime | None
@@ -168,7 +171,8 @@ class StepLine:
     level: Level
     state: str
     outcome: str
-    detail: str | None
+    detail: str
+    detail_tag: str
     exchange_id: int | None
 
 
@@ -294,7 +298,8 @@ def command_line(command: CommandView, say: Language) -> CommandLine:
         level=level,
         state=say.text(text),
         outcome=outcome_text(command.outcome, say),
-        detail=command.detail,
+        detail=detail_text(command.why, say),
+        detail_tag=detail_tag(command.why, say),
         changed_at=command.changed_at,
         sent_at=command.sent_at,
         meter_expires_at=command.meter_expires_at,
@@ -312,7 +317,8 @@ def step_lines(steps: Iterable[StepView], say: Language) -> list[StepLine]:
             level=STATES[step.state][0],
             state=say.text(STATES[step.state][1]),
             outcome=outcome_text(step.outcome, say),
-            detail=step.detail,
+            detail=detail_text(step.why, say),
+            detail_tag=detail_tag(step.why, say),
             exchange_id=step.exchange_id,
         )
         for step in steps

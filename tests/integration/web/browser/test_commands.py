@@ -45,6 +45,24 @@ def carried_out(town, outcomes):
     thread.join(20)
 
 
+def test_the_card_of_a_decision_goes_when_somebody_else_has_decided(visit, operators, town):
+    asker, second = visit(operators["zhao"]), visit(operators["qian"])
+    asker.goto("/commands/new")
+    asker.get_by_label("Addresses of meters").fill("000000000105")
+    asker.get_by_role("button", name="Preview").click()
+    asker.get_by_label("Reason").fill("To be taken back")
+    asker.get_by_role("button", name="Ask for it").click()
+    expect(asker.get_by_role("button", name="Withdraw")).to_be_visible()
+    second.goto(asker.url)
+    second.get_by_label("Note").fill("half a thought")
+    second.evaluate("document.activeElement.blur()")
+    expect(second.get_by_role("button", name="Approve")).to_be_visible()
+    asker.get_by_role("button", name="Withdraw").click()
+    expect(asker.get_by_role("button", name="Withdraw")).to_have_count(0)
+    expect(second.get_by_role("button", name="Approve")).to_have_count(0)
+    expect(second.locator("#batch")).to_contain_text("taken back")
+
+
 def test_a_trip_of_three_meters_is_asked_by_one_agreed_to_by_another_and_seen_to_happen(
     visit, operators, town
 ):
