@@ -6,6 +6,7 @@ a protocol's name, and where there are very many links, the busiest have a label
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from fastapi import APIRouter, Request
@@ -23,6 +24,7 @@ from starlette.responses import Response
 from wattkeeper.collection.counts import ANSWER_BOUNDS_MS, Failure, Totals
 from wattkeeper.collection.values import LinkStatus
 from wattkeeper.kernel.loop_delay import BOUNDS, LoopDelay
+from wattkeeper.readings.transmission.values import ForwardStatus
 from wattkeeper.security.rights import Right
 from wattkeeper.web.access import needs
 from wattkeeper.web.services import CollectorLike, Services
@@ -62,6 +64,8 @@ class Metrics:
         yield published
         if services.collector is not None:
             yield from _collection(services.collector)
+        if services.forwarder is not None:
+            yield from _forwarding(services.forwarder.status(), services.clock())
 
 
 def _loop_delays(measured: LoopDelay) -> Metric:
@@ -86,6 +90,27 @@ def _collection(collector: CollectorLike) -> Iterator[Metric]:
         "wattkeeper_readings_waiting",
         "Readings in memory that are not committed yet.",
         value=collector.readings_waiting,
+    )
+
+
+def _forwarding(status: ForwardStatus, now: datetime) -> Iterator[Metric]:
+    waited = 0.0 if status.oldest_at is None else max(0.0, (now - status.oldest_at).total_seconds())
+    for name, meaning, value in (
+        ("outbox_batches", "Batches that the platform has not acknowledged.", status.batches),
+        ("outbox_rows", "Readings, and exchanges where frames travel, in them.", status.rows),
+        ("outbox_bytes", "What they take on the disk.", status.bytes),
+        ("outbox_oldest_seconds", "How long the oldest of them has waited.", waited),
+        (
+            "forward_trouble",
+            "Whether nothing can be sent at the moment: 1 or 0.",
+            int(status.error is not None),
+        ),
+        ("forward_unknown_meters", "Meters that the platform does not know.", len(status.unknown)),
+    ):
+        yield GaugeMetricFamily(f"wattkeeper_{name}", meaning, value=value)
+    yield CounterMetricFamily("wattkeeper_forwarded_rows", "Rows acknowledged.", value=status.sent)
+    yield CounterMetricFamily(
+        "wattkeeper_forwarded_bytes", "What they took on the way.", value=status.sent_bytes
     )
 
 

@@ -1,6 +1,7 @@
 """What a Prometheus that has a token is told, in its own format, and that nobody else is."""
 
 import asyncio
+import dataclasses
 import re
 from collections import Counter
 from datetime import timedelta
@@ -13,6 +14,8 @@ from tests.integration.web.conftest import NOW, Town, add_user, session_of
 
 from wattkeeper.collection.counts import ANSWER_BOUNDS_MS, Failure, ReadStatistics, Totals
 from wattkeeper.kernel.loop_delay import LoopDelay
+from wattkeeper.readings.transmission.identities import MeterIdentity
+from wattkeeper.readings.transmission.values import ForwardStatus
 from wattkeeper.security.rights import Right, Role
 from wattkeeper.web import metrics
 from wattkeeper.web.application import create_application
@@ -116,6 +119,33 @@ def test_without_collection_there_is_still_the_process(counting):
     assert shown == {"wattkeeper", "wattkeeper_event_loop_delay_seconds", "wattkeeper_news"}
 
 
+class Forwarding:
+    """A collector that has trouble with its platform."""
+
+    def status(self) -> ForwardStatus:
+        return ForwardStatus(
+            url="https://meters.example.org", collector="9f86d081884c7d65", batches=3, rows=1200, bytes=4800,
+            oldest_at=NOW - timedelta(minutes=5), sent=90, sent_bytes=270, acknowledged_at=None, error="It is away.",
+            unknown=(MeterIdentity(DLT, "north", "000000000101"),),
+        )  # fmt: skip
+
+
+def test_a_remote_collector_tells_how_it_gets_on(counting):
+    services = dataclasses.replace(counting.services(collecting=False), forwarder=Forwarding())
+    shown = create_application(services).state.metrics.collect()
+    found = {sample.name: sample.value for family in shown for sample in family.samples}
+    assert {name: value for name, value in found.items() if "outbox" in name or "forward" in name} == {
+        "wattkeeper_outbox_batches": 3,
+        "wattkeeper_outbox_rows": 1200,
+        "wattkeeper_outbox_bytes": 4800,
+        "wattkeeper_outbox_oldest_seconds": 300,
+        "wattkeeper_forward_trouble": 1,
+        "wattkeeper_forward_unknown_meters": 1,
+        "wattkeeper_forwarded_rows_total": 90,
+        "wattkeeper_forwarded_bytes_total": 270,
+    }
+
+
 def test_only_the_right_opens_it(counting, scrape):
     assert scrape.get("/api/v1/meters").status_code == 403
     stranger = TestClient(scrape.app, follow_redirects=False)
@@ -151,7 +181,8 @@ async def test_the_delay_of_the_loop_is_seen_by_whoever_blocks_it():
 
 def test_every_metric_is_in_the_reference_and_no_other(counting):
     text = (Path(__file__).parents[3] / "docs" / "reference" / "metrics.md").read_text(encoding="utf-8")
-    families = create_application(counting.services()).state.metrics.collect()
+    services = dataclasses.replace(counting.services(), forwarder=Forwarding())
+    families = create_application(services).state.metrics.collect()
     ending = {"counter": "_total", "info": "_info"}
     told = {family.name + ending.get(family.type, "") for family in families}
     assert set(re.findall(r"^\| `(wattkeeper\w+)`", text, re.MULTILINE)) == told
