@@ -36,6 +36,7 @@ from wattkeeper.protocols.dlt645.frames import Frame
 from wattkeeper.protocols.dlt645.values import encode_value
 from wattkeeper.readings.editing.service import ReadingEditing
 from wattkeeper.readings.editing.trail import EditTrail
+from wattkeeper.readings.retention import Keeper, Retention
 from wattkeeper.readings.service import IntervalService
 from wattkeeper.readings.store import ReadingsStore
 from wattkeeper.readings.validation.exceptions import ExceptionQueue
@@ -167,7 +168,7 @@ def serve(estate: Estate, place: Path) -> None:
     services = Services(
         database=database, store=store, hub=hub, billing=BillingService(database, store, intervals=intervals),
         intervals=intervals, exceptions=ExceptionQueue(database), editing=ReadingEditing(database, store),
-        trail=EditTrail(database, store), security=security, monitoring=MonitoringService(database, hub),
+        trail=EditTrail(database, store), keeper=Keeper(database, store, Retention()), security=security, monitoring=MonitoringService(database, hub),
         commands=CommandService(database, hub, check=check_command), recordings=RecordingDesk(place / "recordings", hub),
         collector=StandInCollector(estate, database), clock=clock,
     )  # fmt: skip

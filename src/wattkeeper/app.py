@@ -13,7 +13,7 @@ import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
@@ -40,6 +40,7 @@ from wattkeeper.monitoring.service import TOPICS, MonitoringService
 from wattkeeper.monitoring.values import MailOptions
 from wattkeeper.readings.editing.service import ReadingEditing
 from wattkeeper.readings.editing.trail import EditTrail
+from wattkeeper.readings.retention import Keeper, Retention
 from wattkeeper.readings.service import IntervalService
 from wattkeeper.readings.store import ReadingsStore
 from wattkeeper.readings.transmission.forwarding import Forwarder, ForwardOptions
@@ -85,6 +86,7 @@ class Parts:
     intervals: IntervalService
     validation: ValidationService
     editing: ReadingEditing
+    keeper: Keeper
     billing: BillingService
     security: SecurityService
 
@@ -115,6 +117,7 @@ class Parts:
                 intervals=intervals,
                 validation=ValidationService(database, store),
                 editing=ReadingEditing(database, store),
+                keeper=Keeper(database, store, _retention(settings)),
                 billing=BillingService(database, store, intervals=intervals, library=library),
                 security=SecurityService(database),
             )
@@ -203,6 +206,7 @@ class Server:
             intervals=self.parts.intervals,
             exceptions=ExceptionQueue(self.parts.database),
             editing=self.parts.editing,
+            keeper=self.parts.keeper,
             trail=EditTrail(self.parts.database, self.parts.store),
             security=self.parts.security,
             monitoring=self.monitoring,
@@ -283,10 +287,30 @@ class Server:
         )
 
     def _maintain(self) -> None:
-        self.parts.store.maintain()
+        settings = self.parts.settings
+        enforced = self.parts.keeper.enforce(_now())
+        for file in enforced.let_go:
+            log.info("month_archived", data=file.kept, month=f"{file.month:%Y-%m}", rows=file.rows)
+        # Frames are dropped by the day where there is no archive for them.
+        frames = timedelta(days=settings.keep_exchanges_days) if settings.archive_dir is None else None
+        self.parts.store.maintain(keep_exchanges=frames)
         with self.parts.database.write() as session:
             ChangeFeed().prune(session)
         self.parts.database.analyse()
+
+
+def _retention(settings: Settings) -> Retention:
+    """Ages by class of data; 0 days mean for ever."""
+    days = {
+        "registers": settings.keep_registers_days,
+        "instantaneous": settings.keep_instantaneous_days,
+        "intervals": settings.keep_intervals_days,
+        "superseded_readings": settings.keep_superseded_days,
+        "superseded_intervals": settings.keep_superseded_days,
+        "exchanges": settings.keep_exchanges_days,
+    }
+    keep = {name: timedelta(days=age) for name, age in days.items() if age}
+    return Retention(keep=keep, archive=settings.archive_dir)
 
 
 def _now() -> datetime:

@@ -141,6 +141,33 @@ class Settings(BaseSettings):
         le=1440,
         description="Minutes between two runs of the readings store's maintenance (merge, sort, expire).",
     )
+    archive_dir: Path | None = Field(
+        default=None,
+        description="Folder of the archive: old months as Parquet with checksums. It belongs on another disk.",
+    )
+    keep_registers_days: int = Field(
+        default=0,
+        ge=0,
+        description="Days that registers and demands stay in the store once archived; 0: for ever.",
+    )
+    keep_instantaneous_days: int = Field(
+        default=0,
+        ge=0,
+        description="The same for voltage, current, power and other instantaneous values; 0: for ever.",
+    )
+    keep_intervals_days: int = Field(
+        default=0, ge=0, description="The same for intervals; 0: for ever."
+    )
+    keep_superseded_days: int = Field(
+        default=0,
+        ge=0,
+        description="The same for values that were replaced: what was known at a past moment; 0: for ever.",
+    )
+    keep_exchanges_days: int = Field(
+        default=90,
+        ge=1,
+        description="Days that frames are kept. They are archived first where there is an `archive_dir`, by the month.",
+    )
     frequency_band_hz: Decimal = Field(
         default=Decimal("0.2"),
         gt=0,
@@ -197,6 +224,26 @@ class Settings(BaseSettings):
     def _sender_of_notices(self) -> Self:
         if self.smtp_host and "@" not in self.smtp_from:
             raise ValueError("smtp_host needs smtp_from, the sender's address, such as alarms@example.org")
+        return self
+
+    @model_validator(mode="after")
+    def _archived_before_let_go(self) -> Self:
+        ages = {
+            name: getattr(self, name)
+            for name in (
+                "keep_registers_days",
+                "keep_instantaneous_days",
+                "keep_intervals_days",
+                "keep_superseded_days",
+            )
+        }
+        limited = [name for name, days in ages.items() if days]
+        if limited and self.archive_dir is None:
+            raise ValueError(f"{limited[0]} needs archive_dir: nothing is let go of that is not archived")
+        if 0 < self.keep_registers_days < self.history_days + 62:
+            raise ValueError(
+                "keep_registers_days is 62 or more beyond history_days, or what was let go of would be read again"
+            )
         return self
 
     @model_validator(mode="after")

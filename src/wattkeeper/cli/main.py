@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from wattkeeper import __version__
-from wattkeeper.cli import commands, field, files, modbus, office, people, remote, server
+from wattkeeper.cli import archive, commands, field, files, modbus, office, people, remote, server
 from wattkeeper.cli.output import USER_ERRORS, print_error
 
 app = typer.Typer(
@@ -34,6 +34,7 @@ app.command("serve", rich_help_panel=THE_SERVER)(server.serve)
 app.command("status", rich_help_panel=THE_SERVER)(server.status)
 app.command("outbox", rich_help_panel=THE_SERVER)(remote.outbox)
 app.command("collectors", rich_help_panel=THE_SERVER)(remote.collectors)
+app.add_typer(archive.archive, name="archive", rich_help_panel=THE_SERVER)
 app.command("template", rich_help_panel=THE_OFFICE)(office.template)
 app.add_typer(files.imports, name="import", rich_help_panel=THE_OFFICE)
 app.command("export", rich_help_panel=THE_OFFICE)(files.export)

@@ -37,7 +37,7 @@ class Commits:
                     before = newest(
                         cursor,
                         self._lake,
-                        (table.name, table.superseded, "edit"),
+                        (table.name, table.superseded, "edit", "let_go"),
                         ("recorded_at", "superseded_at"),
                     )
                     return write(cursor, max(microseconds(now), before + 1))

@@ -113,6 +113,13 @@ class DayTotals:
         found = self._remembered("place, day", "true", quantity, days, zone, places=places)
         return found.cast(PLACES_SCHEMA)
 
+    def forget(self) -> None:
+        """Read months anew when they are asked for again: what was stored of them is elsewhere now, or back."""
+        with self._lock, self._lake.reading() as cursor:
+            for kept in self._kept.values():
+                cursor.execute(f"DELETE FROM memory.{kept.table}")  # noqa: S608  our own name
+                kept.months.clear()
+
     def _stored(
         self, ids: Sequence[int] | None, quantity: str, period: TimeRange, zone: ZoneInfo
     ) -> pa.Table:

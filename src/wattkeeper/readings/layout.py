@@ -7,10 +7,11 @@ import duckdb
 from wattkeeper.readings.errors import StoreTooNew
 from wattkeeper.readings.lake import Lake
 
-FORMAT = 3
+FORMAT = 4
 """Raised with every change of the tables that an older version could not work with.
 
-2: intervals have an error. 3: edits that were carried out or taken back are on record.
+2: intervals have an error. 3: edits that were carried out or taken back are on record. 4: months that are in the
+archive only are.
 """
 
 READING_COLUMNS = """
@@ -20,6 +21,8 @@ _INTERVAL = """
     point_id BIGINT, quantity VARCHAR, start_at TIMESTAMPTZ, end_at TIMESTAMPTZ, energy DECIMAL(18,4), status INTEGER,
     method VARCHAR, error DECIMAL(18,4), recorded_at TIMESTAMPTZ"""
 _EDIT = "edit_id BIGINT, about VARCHAR, act VARCHAR, recorded_at TIMESTAMPTZ"
+# ``recorded_at`` is the moment of the last commit by then: a table that was emptied remembers none.
+_LET_GO = "class VARCHAR, month DATE, file VARCHAR, recorded_at TIMESTAMPTZ, kept_until TIMESTAMPTZ"
 _EXCHANGE = """
     exchange_id BIGINT, link_id BIGINT, meter_id BIGINT, began_at TIMESTAMPTZ, ended_at TIMESTAMPTZ, request BLOB,
     reply BLOB, outcome VARCHAR"""
@@ -48,6 +51,8 @@ _TABLES: tuple[tuple[str, str, str | None, str | None], ...] = (
     ("exchange", _EXCHANGE, _DAILY.format("began_at"), "exchange_id"),
     # What was done for the edits of the ledger: ``act`` (applied, undone) with the table it was ``about``, and when.
     ("edit", _EDIT, None, "recorded_at"),
+    # Months of a class of data that are in a file of the archive only; without a file, one that was brought back from it.
+    ("let_go", _LET_GO, None, None),
     # The newest readings as of the last maintenance, so that opening does not read history.
     ("latest", READING_COLUMNS, None, None),
 )
@@ -70,6 +75,7 @@ _UPGRADES = {
         for table in ("interval", "interval_superseded")
     ),
     3: (f"CREATE TABLE lake.edit ({_EDIT})", "ALTER TABLE lake.edit SET SORTED BY (recorded_at)"),
+    4: (f"CREATE TABLE lake.let_go ({_LET_GO})",),
 }
 
 

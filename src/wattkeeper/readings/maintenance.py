@@ -8,7 +8,6 @@ deleting them: rows superseded during a flush or merge came back (measured: 320 
 Readers never wait, and a step is short because it only touches small files.
 """
 
-import contextlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -46,7 +45,9 @@ class Maintenance:
         self._lake = lake
         self._latest = latest
 
-    def run(self, now: datetime, *, keep_exchanges: timedelta, keep_snapshots: timedelta) -> Maintained:
+    def run(
+        self, now: datetime, *, keep_exchanges: timedelta | None, keep_snapshots: timedelta
+    ) -> Maintained:
         """Do all steps once; a step that meets a writer on the same rows gives way."""
         with self._lake.guard.maintaining() as mine:
             if not mine:
@@ -55,7 +56,7 @@ class Maintenance:
             postponed = [
                 name for name, statement in self._steps(now, keep_exchanges) if not self._did(statement)
             ]
-            if not self._checkpointed():
+            if not self._latest.checkpointed():
                 postponed.append("latest")
             postponed += self._tidy(now, keep_snapshots)
             after, size = self._files()
@@ -63,9 +64,11 @@ class Maintenance:
                 ran=True, files_before=before, files_after=after, bytes_after=size, postponed=tuple(postponed)
             )
 
-    def _steps(self, now: datetime, keep_exchanges: timedelta) -> list[tuple[str, str]]:
-        oldest = instant(microseconds(now - keep_exchanges))
-        steps = [("exchange retention", f"DELETE FROM lake.exchange WHERE began_at < {oldest}")]  # noqa: S608
+    def _steps(self, now: datetime, keep_exchanges: timedelta | None) -> list[tuple[str, str]]:
+        steps = []
+        if keep_exchanges is not None:
+            oldest = instant(microseconds(now - keep_exchanges))
+            steps.append(("exchange retention", f"DELETE FROM lake.exchange WHERE began_at < {oldest}"))  # noqa: S608
         for table in TABLES:
             steps += [
                 (f"flush {table}", f"CALL ducklake_flush_inlined_data('lake', table_name => '{table}')"),
@@ -92,12 +95,6 @@ class Maintenance:
         except duckdb.TransactionException:
             return False
         return True
-
-    def _checkpointed(self) -> bool:
-        with contextlib.suppress(duckdb.TransactionException):
-            self._latest.checkpoint()
-            return True
-        return False
 
     def _tidy(self, now: datetime, keep_snapshots: timedelta) -> list[str]:
         """Forget old snapshots, then their files; whoever reads an older state has ``keep_snapshots`` for it.

@@ -1,7 +1,7 @@
 """What can be asked of the readings store; `store.ReadingsStore` adds what can be done to it."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -214,6 +214,27 @@ class StoreQueries:
                 WHERE i.start_at >= {first} AND i.start_at < {last} AND i.recorded_at > {since}
                 GROUP BY r.id ORDER BY r.id
             """).to_arrow_table()  # noqa: S608  numbers only
+
+    def spared(self, kept: str, now: datetime) -> set[date]:
+        """The months of a class of data that were brought back from the archive and are left alone for now."""
+        with self._lake.reading() as session:
+            rows = session.execute(
+                "SELECT month FROM lake.let_go WHERE class = ? AND kept_until > make_timestamptz(?)",
+                [kept, microseconds(now)],
+            ).fetchall()
+        return {row[0] for row in rows}
+
+    def derivable_from(self) -> int:
+        """From when on [µs since 1970 UTC] intervals may be derived again: before, their registers are in the archive.
+
+        The first month that is there is kept as it is, too: what it began from is not.
+        """
+        with self._lake.reading() as session:
+            rows = session.execute("""
+                SELECT epoch_us(max(month) + INTERVAL 2 MONTH) FROM lake.let_go
+                WHERE class = 'registers' AND file IS NOT NULL
+            """).fetchall()
+        return int(rows[0][0] or 0)
 
     def _changed(
         self, table: VersionedTable, cursor: int, schema: pa.Schema, condition: str, *, part: int

@@ -108,9 +108,11 @@ class IntervalService:
     def _derive(self, work: Sequence[_Work], now: datetime) -> int:
         """Derive again what the work touches, and store what came out differently."""
         surrounded = self._store.surroundings.of([w.span for w in work])
+        floor = self._store.derivable_from()
         windows = [
-            Window(w.installed.point_id, w.span.quantity, _period(start, max(end, w.until)))
+            Window(w.installed.point_id, w.span.quantity, _period(max(start, floor), max(end, w.until)))
             for w, (start, end) in zip(work, surrounded.touched, strict=True)
+            if max(end, w.until) > floor
         ]
         with self._database.read() as session:
             installed = Registry(session).installations(point_ids={window.point_id for window in windows})

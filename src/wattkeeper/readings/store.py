@@ -3,6 +3,7 @@
 Calls are synchronous and may come from any thread. Nothing is ever overwritten; see `versions`.
 """
 
+import contextlib
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,6 +15,7 @@ import pyarrow as pa
 
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.readings import batches, versions
+from wattkeeper.readings.archive import Archive
 from wattkeeper.readings.commits import Commits
 from wattkeeper.readings.corrections import Corrections
 from wattkeeper.readings.days import DayTotals
@@ -22,6 +24,7 @@ from wattkeeper.readings.lake import Lake
 from wattkeeper.readings.latest import LatestReadings
 from wattkeeper.readings.layout import newest, prepare
 from wattkeeper.readings.maintenance import Maintained, Maintenance
+from wattkeeper.readings.offsets import ClockOffsets
 from wattkeeper.readings.queries import StoreQueries
 from wattkeeper.readings.recorded import Recorded
 from wattkeeper.readings.schemas import Appended
@@ -43,6 +46,7 @@ class ReadingsStore(StoreQueries, Histories, Series, Streams):
         self._commits = Commits(lake)
         self.corrections = Corrections(lake, self._commits)
         self.surroundings = Surroundings(lake, self._latest)
+        self.offsets = ClockOffsets(lake)
         self.windows = Windows(lake)
         self._maintenance = Maintenance(lake, self._latest)
 
@@ -127,16 +131,33 @@ class ReadingsStore(StoreQueries, Histories, Series, Streams):
         self,
         now: datetime | None = None,
         *,
-        keep_exchanges: timedelta = timedelta(days=90),
+        keep_exchanges: timedelta | None = timedelta(days=90),
         keep_snapshots: timedelta = timedelta(hours=1),
     ) -> Maintained:
         """Flush, merge, sort and tidy while others read and write; a kill at any point loses nothing.
 
-        Ages of files and snapshots are those of this machine's clock, which is also what ``now`` is when left out.
+        Frames older than ``keep_exchanges`` are dropped; None leaves them to the archive. Ages of files and snapshots
+        are those of this machine's clock, which is also what ``now`` is when left out.
         """
         return self._maintenance.run(
             now or datetime.now(UTC), keep_exchanges=keep_exchanges, keep_snapshots=keep_snapshots
         )
+
+    def maintaining(self) -> contextlib.AbstractContextManager[bool]:
+        """Held by whoever moves months about; False when somebody else, in any process, is at it."""
+        return self._lake.guard.maintaining()
+
+    def keep_latest(self) -> bool:
+        """Leave the newest readings in the store on their own, before months go; False when a writer was in the way."""
+        return self._latest.checkpointed()
+
+    def archive(self, folder: Path) -> Archive:
+        """The archive of this store in a folder."""
+        return Archive(self._lake, folder)
+
+    def forget_sums(self) -> None:
+        """Sums in memory no longer hold: months have left the store, or come back."""
+        self._days.forget()
 
     def _append(self, table: VersionedTable, batch: pa.Table, now: datetime) -> Appended:
         if not batch.num_rows:

@@ -60,6 +60,8 @@ class Right(StrEnum):
     JOBS_VIEW = "jobs.view"
     USERS_MANAGE = "users.manage"
     """Users, their roles, sessions and tokens."""
+    ARCHIVE_MANAGE = "archive.manage"
+    """Write old months of readings to the archive, and bring them back."""
     AUDIT_VIEW = "audit.view"
     NOTICES_MANAGE = "notices.manage"
     """Who is told of which alarms."""
@@ -133,6 +135,7 @@ WHOLE: Final = frozenset(
         Right.TARIFFS_ASSIGN,
         Right.JOBS_VIEW,
         Right.USERS_MANAGE,
+        Right.ARCHIVE_MANAGE,
         Right.AUDIT_VIEW,
         Right.NOTICES_MANAGE,
     }

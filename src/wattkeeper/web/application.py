@@ -11,6 +11,7 @@ from wattkeeper.web import live, metrics, problems
 from wattkeeper.web.access import Identity, require_declared
 from wattkeeper.web.api import administration as api_administration
 from wattkeeper.web.api import alarms as api_alarms
+from wattkeeper.web.api import archives as api_archives
 from wattkeeper.web.api import areas as api_areas
 from wattkeeper.web.api import batches as api_batches
 from wattkeeper.web.api import collection as api_collection
@@ -210,6 +211,7 @@ def _api() -> APIRouter:
         api_series,
         api_reading_files,
         api_reading_edits,
+        api_archives,
         api_validation,
         api_areas,
         api_editing,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from wattkeeper.monitoring.service import MonitoringService
     from wattkeeper.readings.editing.service import ReadingEditing
     from wattkeeper.readings.editing.trail import EditTrail
+    from wattkeeper.readings.retention import Keeper
     from wattkeeper.readings.service import IntervalService
     from wattkeeper.readings.store import ReadingsStore
     from wattkeeper.readings.transmission.forwarding import Forwarder
@@ -98,6 +99,7 @@ class Services:
     exceptions: "ExceptionQueue"
     editing: "ReadingEditing"
     trail: "EditTrail"
+    keeper: "Keeper"
     security: "SecurityService"
     monitoring: "MonitoringService"
     commands: "CommandService"

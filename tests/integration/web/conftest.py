@@ -32,6 +32,7 @@ from wattkeeper.protocols.dlt645.values import encode_value
 from wattkeeper.readings.editing.service import ReadingEditing
 from wattkeeper.readings.editing.trail import EditTrail
 from wattkeeper.readings.schemas import EXCHANGE_SCHEMA, READING_SCHEMA, new_exchange_id
+from wattkeeper.readings.retention import Keeper, Retention
 from wattkeeper.readings.service import IntervalService
 from wattkeeper.readings.store import ReadingsStore
 from wattkeeper.readings.validation.exceptions import ExceptionQueue
@@ -213,6 +214,7 @@ class Town:
         self.database = Database(f"sqlite:///{folder / 'ledger.sqlite'}")
         self.database.create_schema()
         self.store = ReadingsStore.open(folder / "readings")
+        self.archive = folder / "archive"
         self.hub = Hub()
         self.intervals = IntervalService(self.database, self.store)
         self.editing = ReadingEditing(self.database, self.store)
@@ -237,6 +239,7 @@ class Town:
         return Services(
             database=self.database, store=self.store, hub=self.hub, billing=self.billing, intervals=self.intervals,
             exceptions=ExceptionQueue(self.database), editing=self.editing, trail=EditTrail(self.database, self.store),
+            keeper=Keeper(self.database, self.store, Retention(archive=self.archive)),
             security=self.security, monitoring=self.monitoring, commands=self.commands, recordings=self.recordings,
             collector=self.collector if collecting else None, clock=lambda: self.now,
             trusted_hosts=("localhost", "127.0.0.1", "[::1]", "testserver"),
@@ -450,7 +453,7 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
         hub = Hub()
         services = Services(
             database=database, store=store, hub=hub, monitoring=MonitoringService(database, hub), commands=CommandService(database, hub, check=check_command), recordings=RecordingDesk(tmp_path / "recordings", hub), billing=BillingService(database, store),
-            intervals=IntervalService(database, store), exceptions=ExceptionQueue(database), editing=ReadingEditing(database, store), trail=EditTrail(database, store), security=SecurityService(database), trusted_hosts=("testserver",), clock=lambda: NOW,
+            intervals=IntervalService(database, store), exceptions=ExceptionQueue(database), editing=ReadingEditing(database, store), trail=EditTrail(database, store), keeper=Keeper(database, store, Retention()), security=SecurityService(database), trusted_hosts=("testserver",), clock=lambda: NOW,
         )  # fmt: skip
         with database.write() as session:
             wanted = UserWanted(name="Chief", role=Role.ADMINISTRATOR)

@@ -15,6 +15,7 @@ from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.monitoring.service import MonitoringService
 from wattkeeper.readings.editing.service import ReadingEditing
 from wattkeeper.readings.editing.trail import EditTrail
+from wattkeeper.readings.retention import Keeper, Retention
 from wattkeeper.readings.service import IntervalService
 from wattkeeper.readings.store import ReadingsStore
 from wattkeeper.readings.validation.exceptions import ExceptionQueue
@@ -235,7 +236,7 @@ def test_a_new_installation_says_what_to_do(tmp_path):
         services = Services(
             database=database, store=store, hub=Hub(), monitoring=MonitoringService(database, Hub()), commands=CommandService(database, Hub(), check=check_command), recordings=RecordingDesk(tmp_path / "recordings", Hub()),
             billing=BillingService(database, store), intervals=IntervalService(database, store),
-            exceptions=ExceptionQueue(database), editing=ReadingEditing(database, store), trail=EditTrail(database, store),
+            exceptions=ExceptionQueue(database), editing=ReadingEditing(database, store), trail=EditTrail(database, store), keeper=Keeper(database, store, Retention()),
             security=SecurityService(database), trusted_hosts=("testserver",), clock=lambda: NOW,
         )  # fmt: skip
         with database.write() as session:

@@ -10,6 +10,8 @@ ACTIONS: Final[Mapping[str, str]] = {
     "account.close": N_("closed an account"),
     "account.open": N_("opened an account"),
     "alarm.acknowledge": N_("acknowledged an alarm"),
+    "archive.create": N_("wrote readings to the archive"),
+    "archive.restore": N_("brought readings back from the archive"),
     "area.change": N_("changed an area"),
     "area.create": N_("added an area"),
     "bill.cancel": N_("cancelled a bill"),

@@ -61,6 +61,7 @@ _GROUPS: Final[tuple[tuple[str, tuple[tuple[Right, str], ...]], ...]] = (
         (
             (Right.JOBS_VIEW, N_("See jobs and their progress")),
             (Right.USERS_MANAGE, N_("Manage users, their sessions and tokens")),
+            (Right.ARCHIVE_MANAGE, N_("Write old readings to the archive, and bring them back")),
             (Right.AUDIT_VIEW, N_("See and verify the audit")),
             (Right.TOKENS_OWN, N_("Make tokens for one's own programs")),
         ),
