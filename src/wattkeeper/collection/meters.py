@@ -12,6 +12,8 @@ from wattkeeper.collection.values import CollectorOptions, MeterState, Presence
 
 _LONG_SILENT = timedelta(days=1)
 """After such a silence a meter may be another device, which speaks another edition."""
+_CONTACTS = 144
+"""A clock that is to be read once a day is read at a contact ten minutes after the last time, where that delays nobody."""
 
 
 @dataclass(slots=True)
@@ -123,11 +125,12 @@ class KnownMeter:
         refused = self.refusals(now, options=options)
         return next((past for past in self.driver.pasts if past.key not in refused), None)
 
-    def wants_clock(self, now: datetime, *, options: CollectorOptions) -> bool:
-        """Whether the meter's clock is to be looked at again."""
-        return self.clock_asked_at is None or now - self.clock_asked_at >= timedelta(
-            hours=options.clock_hours
-        )
+    def wants_clock(self, now: datetime, *, options: CollectorOptions, late: bool = False) -> bool:
+        """Whether the meter's clock is to be looked at while it is read; `late`: others wait too long already."""
+        if self.clock_asked_at is None:
+            return True
+        longest = timedelta(hours=options.clock_hours)
+        return now - self.clock_asked_at >= (longest if late else longest / _CONTACTS)
 
     def state(self) -> MeterState:
         """A snapshot for others."""

@@ -43,6 +43,8 @@ class DueQueue:
     """Reads taken from the line since the last one from behind it."""
     _reads: dict[int, DueRead] = field(default_factory=dict)
     _parked: list[tuple[datetime, int]] = field(default_factory=list)
+    is_late: bool = False
+    """A meter came due again for what it still waited for, and the line has not been empty since."""
 
     def __len__(self) -> int:
         return len(self._reads)
@@ -61,7 +63,9 @@ class DueQueue:
         """Note that a meter is due; a meter that still waits only gains what it lacks, `silent` ones stand behind."""
         waiting = self._reads.get(meter_id)
         if waiting is not None:
-            waiting.quantities.update(quantities)
+            due = set(quantities)
+            self.is_late = self.is_late or not waiting.quantities.isdisjoint(due)
+            waiting.quantities |= due
             waiting.until = _later(waiting.until, until)
             return
         self._reads[meter_id] = DueRead(meter_id, set(quantities), until=until)
@@ -77,6 +81,7 @@ class DueQueue:
             if read is not None and (read.until is None or now < read.until):
                 self._overtaken = 0 if behind else self._overtaken + 1
                 return read
+        self.is_late = False
         return None
 
     def put_back(self, read: DueRead, *, not_before: datetime) -> None:

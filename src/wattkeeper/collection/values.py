@@ -154,7 +154,7 @@ class CollectorOptions:
     statistics_seconds: float = 10.0
     """How often success counts are written to the ledger database."""
     clock_hours: float = 24.0
-    """How often a meter's clock is read."""
+    """At the latest after so long a meter's clock is read; mostly it is at each contact that delays nobody."""
     set_clocks: bool = False
     """Whether clocks that are a little off are set by broadcast, once a day and by night."""
     refused_days: float = 7.0

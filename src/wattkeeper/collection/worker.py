@@ -346,7 +346,7 @@ class LinkWorker:
     def _plan_due(self, known: KnownMeter, read: DueRead) -> list[Request]:
         """The requests of a due read: what found no answer before comes last, and in pieces where it can be divided."""
         wanted = set(read.quantities)
-        if known.wants_clock(self.clock.now(), options=self.records.options):
+        if known.wants_clock(self.clock.now(), options=self.records.options, late=self._due.is_late):
             wanted.add(CLOCK)
         blocks = {key for key in read.unanswered if not known.driver.brings(key)}
         planned = known.plan(wanted, self.clock.now(), options=self.records.options, without=blocks)

@@ -207,6 +207,10 @@ class VirtualMeter:
         """Somebody stands before it and presses its key: a relay that may be closed closes."""
         self.orders.relay.press_key()
 
+    def drift(self, seconds: float) -> None:
+        """Its clock has run ahead by so much, or behind, since one looked last."""
+        self._meter_clock.offset += seconds
+
     @property
     def is_tripped(self) -> bool:
         """Whether its relay is open."""

@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from wattkeeper.collection.errors import ReadFailed, UnknownMeter
 from wattkeeper.collection.plan_repository import PlanRepository
+from wattkeeper.collection.repository import CollectionRepository
 from wattkeeper.collection.schedule import Window
 from wattkeeper.collection.values import Presence
 from wattkeeper.kernel.timerange import TimeRange
@@ -186,21 +187,62 @@ async def test_what_a_meter_does_not_have_is_not_asked_again_soon(house, street,
             assert restarted.meter_state(house.meters[FIRST]).unsupported == state.unsupported
 
 
-async def test_the_clock_is_compared_once_a_day_where_it_was_read(house, street, until):
-    house.plan(code="live", quantities=ENERGY, every_seconds=3600)
-    fast = {"address": FIRST, "point": "x", "clock_offset": 90.0}
-    async with street(house.clock, link("A", fast)) as world:
+async def test_a_clock_is_compared_at_each_contact_and_its_drift_is_known(house, street, until):
+    house.plan(code="live", quantities=ENERGY, every_seconds=900)
+    async with street(
+        house.clock, link("A", {"address": FIRST, "point": "x", "clock_offset": 90.0})
+    ) as world:
+        house.register({"A": (world.url("A"), [FIRST])})
+        measured = []
+        async with house.collecting() as collector:
+            for _ in range(6):
+                await until(lambda: collector.is_idle)
+                state = collector.meter_state(house.meters[FIRST])
+                measured.append(state.clock_deviation)
+                assert state.clock_read_at == house.clock.now()
+                world.meters[FIRST].drift(2.0)
+                house.clock.advance(timedelta(minutes=15))
+            await until(lambda: collector.is_idle)
+    assert measured == [timedelta(seconds=90 + 2 * contact) for contact in range(6)]
+    with house.database.read() as session:
+        [kept] = CollectionRepository(session).memories().values()
+    assert kept.clock_deviation == timedelta(seconds=102)
+
+
+async def test_a_plan_that_reads_every_minute_asks_for_the_clock_every_ten(house, street, until):
+    house.plan(code="live", quantities=ENERGY, every_seconds=60)
+    async with street(house.clock, link("A", FIRST)) as world:
         house.register({"A": (world.url("A"), [FIRST])})
         async with house.collecting() as collector:
-            for _ in range(25):
+            began = house.clock.now()
+            for _ in range(24):
                 await until(lambda: collector.is_idle)
-                house.clock.advance(timedelta(hours=1))
+                house.clock.advance(timedelta(minutes=1))
             await until(lambda: collector.is_idle)
-            state = collector.meter_state(house.meters[FIRST])
-            assert state.clock_deviation == timedelta(seconds=90)
-            assert state.clock_read_at == house.clock.now() - timedelta(hours=1)
-    at = [read_at for read_at, _, _ in house.values(FIRST, "clock")]
-    assert len(at) == 2
+    told = [read_at - began for read_at, _, _ in house.values(FIRST, "clock")]
+    assert told == [timedelta(), timedelta(minutes=10), timedelta(minutes=20)]
+
+
+async def test_a_line_that_does_not_keep_up_leaves_clocks_until_it_does(house, street, until):
+    house.plan(code="live", quantities=ENERGY, every_seconds=900)
+    async with street(house.clock, link("A", FIRST, SECOND, baud=2400)) as world:
+        house.register({"A": (world.url("A"), [FIRST, SECOND])})
+        async with house.collecting() as collector:
+
+            async def clocks_told() -> list[int]:
+                await until(lambda: collector.is_idle)
+                await collector.flush()
+                return [len(house.values(address, "clock")) for address in (FIRST, SECOND)]
+
+            assert await clocks_told() == [1, 1]
+            house.clock.advance(timedelta(minutes=15))
+            await until(lambda: collector.link_states()[0].waiting_due == 1)
+            house.clock.advance(
+                timedelta(minutes=15)
+            )  # the second meter comes due again and has not been read
+            assert await clocks_told() == [2, 1]
+            house.clock.advance(timedelta(minutes=15))
+            assert await clocks_told() == [3, 2]
 
 
 async def test_new_disabled_and_moved_meters_are_taken_over_without_a_restart(house, street, until):

@@ -69,3 +69,18 @@ def test_a_read_that_came_due_again_remembers_what_found_no_answer():
     queue.put_back(DueRead(1, {"b"}, attempts=1, answered=True, unanswered={"x"}), not_before=LATER)
     read = queue.pop(NOW)
     assert (read.quantities, read.attempts, read.answered, read.unanswered) == ({"a", "b"}, 1, True, {"x"})
+
+
+def test_a_line_is_late_when_a_meter_comes_due_again_unread_and_until_it_is_empty():
+    queue = DueQueue()
+    queue.add(1, ["a"])
+    queue.add(2, ["a"])
+    queue.add(2, ["b"])  # another plan's: it was not due before
+    assert not queue.is_late
+    queue.pop(NOW)
+    queue.add(2, ["a"])
+    assert queue.is_late
+    queue.pop(NOW)
+    assert queue.is_late
+    assert queue.pop(NOW) is None
+    assert not queue.is_late
