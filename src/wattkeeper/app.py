@@ -28,6 +28,7 @@ from wattkeeper.collection.commands.values import CommandOptions
 from wattkeeper.collection.drivers import check_command, drivers
 from wattkeeper.collection.drivers.base import MeterSecret
 from wattkeeper.collection.engine import Collector
+from wattkeeper.collection.housekeeping import forget_old_counts
 from wattkeeper.collection.recordings import RecordingDesk
 from wattkeeper.collection.values import CollectorOptions
 from wattkeeper.kernel.database import Database
@@ -296,6 +297,7 @@ class Server:
         self.parts.store.maintain(keep_exchanges=frames)
         with self.parts.database.write() as session:
             ChangeFeed().prune(session)
+        forget_old_counts(self.parts.database, _now())
         self.parts.database.analyse()
 
 

@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import delete, select
+from sqlalchemy import CursorResult, delete, func, select
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
@@ -25,6 +25,7 @@ from wattkeeper.collection.values import SuccessRate
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.registry.repository import Registry
 
+_DAY = timedelta(days=1)
 _MILLISECOND = timedelta(milliseconds=1)
 _USUAL_SLOT = timedelta(minutes=15)
 
@@ -126,6 +127,14 @@ class CollectionRepository:
                 for key, counter in added.items()
             ]
             self._upsert(model, rows, keys=keys, add=COUNTS)
+
+    def forget_counts(self, table: type[ReadStatistic | LinkStatistic], *, before: datetime) -> int:
+        """Drop the oldest day of the hours that began before then; how many rows there were."""
+        oldest = self._session.scalar(select(func.min(table.hour)))
+        if oldest is None or oldest >= before:
+            return 0
+        day = delete(table).where(table.hour < min(oldest + _DAY, before))
+        return cast("CursorResult[Any]", self._session.execute(day)).rowcount
 
     def success_by_meter(
         self, period: TimeRange, *, meter_id: int | None = None, link_id: int | None = None

@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 import wattkeeper.migrations
 from wattkeeper.collection.counts import NO_METER, HourKey
+from wattkeeper.collection.housekeeping import forget_old_counts
 from wattkeeper.collection.models import LinkStatistic, ReadStatistic
 from wattkeeper.collection.repository import CollectionRepository
 from wattkeeper.collection.statistics import By, success
@@ -148,3 +149,24 @@ def test_the_sums_per_link_are_made_from_what_was_counted_before_them(empty_data
         rows = session.scalars(select(LinkStatistic).order_by(LinkStatistic.protocol))
         found = [(row.hour, row.link_id, row.protocol, row.reads, row.link_down) for row in rows]
     assert found == [(HOUR, link, DLT, 3, 0), (HOUR, link, MODBUS, 8, 2)]
+
+
+def test_hours_are_forgotten_after_two_months_of_a_meter_and_two_years_of_a_link(database):
+    def hours(table):
+        with database.read() as session:
+            return sorted(set(session.scalars(select(table.hour))))
+
+    ages = [
+        timedelta(days=1000),
+        timedelta(days=731, hours=1),
+        timedelta(days=731),
+        timedelta(days=62, hours=1),
+    ]
+    past = [LATER - age for age in ages]
+    with database.write() as session:
+        repository = CollectionRepository(session)
+        repository.add_counts({HourKey(hour, 1, 1, DLT): Counter(attempts=1, reads=1) for hour in past})
+    assert forget_old_counts(database, LATER) == 4 + 2
+    assert hours(ReadStatistic) == [HOUR, LATER]
+    assert hours(LinkStatistic) == [*past[2:], HOUR, LATER]
+    assert forget_old_counts(database, LATER) == 0
