@@ -155,9 +155,7 @@ class Settings(BaseSettings):
         ge=0,
         description="The same for voltage, current, power and other instantaneous values; 0: for ever.",
     )
-    keep_intervals_days: int = Field(
-        default=0, ge=0, description="The same for intervals; 0: for ever."
-    )
+    keep_intervals_days: int = Field(default=0, ge=0, description="The same for intervals; 0: for ever.")
     keep_superseded_days: int = Field(
         default=0,
         ge=0,
