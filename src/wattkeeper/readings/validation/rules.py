@@ -168,7 +168,7 @@ _TABLE: Final = (
         "spike_day", INFO, ("日内尖峰", "Spike within the day"),
         ("当天最高负荷远高于第三高的负荷。", "The day's highest load is far above its third highest."),
         f"{_UBP}: spike check, (P1 - P3) / P3",
-        _p("ratio", "1.8", "", "(P1 - P3) / P3", "(P1 - P3) / P3"),
+        _p("ratio", "1.8", "", "(P1 - P3) / P3", "(P1 - P3) / P3", household="5"),
         _p("least_kw", "3", "kW", "最小负荷", "Least load judged"),
     ),
     _rule(

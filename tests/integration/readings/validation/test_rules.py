@@ -215,7 +215,7 @@ def test_a_power_above_the_rating_is_told(world):
 
 
 def test_the_highest_load_of_a_day_is_compared_with_the_third_highest(world):
-    meter = world.meter()
+    meter = world.meter(kind="factory")
     world.read(meter, quarters("06:00", counting("100", *[".25"] * 7, "1.5", *[".25"] * 7)))
     world.validate()
     assert world.found(meter) == [("spike_day", IMPORT, "10 00:00")]

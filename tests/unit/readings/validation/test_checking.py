@@ -224,6 +224,10 @@ def _differs(data: pa.Table, stamps: np.ndarray, last: np.ndarray) -> bool:
 
 def test_the_doubled_half_hours_of_spring_forward_days_are_told(shared: Path) -> None:
     data = pq.read_table(shared / "data" / "sgsc_50hh_30min_raw.parquet")
+    octobers = np.isin(
+        data["ts_local"].to_numpy().astype("datetime64[M]"), np.array(["2012-10", "2013-10"], "M8[M]")
+    )
+    data = data.filter(pa.array(octobers))
     readings = loads(data["kwh"].to_numpy() * 2, data["ts_local"].to_numpy(), data["customer_id"].to_numpy())
     found = check(readings, Context())
     assert days_of(found, "duplicate_value") == {"2012-10-07", "2013-10-06"}
