@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-BENCHMARKS = ("codec", "modbus", "wire", "fleet", "store", "transmission", "validation", "pages")
+BENCHMARKS = ("codec", "modbus", "wire", "fleet", "store", "transmission", "gaps", "validation", "pages")
 
 
 def main() -> int:

@@ -1,10 +1,11 @@
 """Register differences become energy on the metering point's own grid.
 
-The register at each boundary of the grid is the reading within 30 s of it, else it is interpolated between the two
-trusted readings around it. Energy is the difference between two boundaries, so whatever is interpolated, the
-intervals between two readings always add up to exactly what the register counted: rounding never accumulates,
+The register at each boundary of the grid is the reading within 30 s of it, else it is estimated between the two
+trusted readings around it: on a straight line, or, where they are far apart and the point has a history, along the
+course of its own like days (see `bridges`). Energy is the difference between two boundaries, so whatever is estimated,
+the intervals between two readings always add up to exactly what the register counted: rounding never accumulates,
 because it happens to the boundaries and not to the differences. Where a boundary has a reading on one side only,
-or the readings around it are further apart than a straight line may bridge, there is no interval.
+or the readings around it are further apart than can be bridged, there is no interval.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,18 +19,16 @@ import pyarrow as pa
 
 from wattkeeper.kernel.timerange import TimeRange, slot_starts
 from wattkeeper.readings.batches import microseconds
+from wattkeeper.readings.boundaries import AT_BOUNDARY, LONGEST_LINE, ends, squared_errors
+from wattkeeper.readings.bridges import Bridges, History, bridge, no_bridges
+from wattkeeper.readings.estimation.values import Floats
 from wattkeeper.readings.registers import UNIT, Flags, Group, Integers, Registers, collect
 from wattkeeper.readings.schemas import ENERGY, INSTANT, INTERVAL_SCHEMA, IntervalStatus
 from wattkeeper.registry.values import InstalledMeter
 
-_AT_BOUNDARY = 30_000_000
-"""A reading within 30 s of a boundary is the register at the boundary."""
-_LONGEST_BRIDGED = 3 * 86_400_000_000
-"""Three days, a weekend's outage: a line through more would only pretend to know when energy was used, and would be
-drawn again and again while the meter's load record is still being fetched. Bills over longer gaps rest on registers."""
 _MILLISECOND = 1_000
-_EXACT_MILLISECONDS = 2_000_000_000
-"""Up to this length of gap (23 days) the weights of an interpolation fit 64 bits in milliseconds, else in seconds."""
+_MOST = 10**18 - 1
+"""What the store's columns hold."""
 _NO_ENERGY = IntervalStatus.BACKWARDS | IntervalStatus.IMPLAUSIBLE
 
 
@@ -48,11 +47,13 @@ def derive_intervals(
     period: TimeRange | None = None,
     *,
     windows: Iterable[Window] = (),
+    history: History | None = None,
 ) -> pa.Table:
     """The intervals (INTERVAL_SCHEMA) that overlap the period, or the windows, in order of point, quantity and time.
 
     ``readings`` has at least meter_id, quantity, read_at, value and source; it should reach one trusted reading
-    beyond both ends of what is wanted. Every quantity in it that is a register is derived.
+    beyond both ends of what is wanted. Every quantity in it that is a register is derived. ``history`` fetches what was
+    measured before a gap; without it, gaps are bridged by straight lines of up to three days.
     """
     asked = list(windows)
     if period is not None:
@@ -63,14 +64,38 @@ def derive_intervals(
         members = list(meters)
         groups, spans = _grouped(members, asked)
         if groups:
-            registers = collect(readings, groups)
-            pieces = _pieces(groups, spans, registers, timedelta(minutes=minutes))
-            tables.append(_table(groups, pieces, _measured(pieces, registers)))
+            tables.append(_derived(readings, groups, spans, timedelta(minutes=minutes), history))
     if not tables:
         return INTERVAL_SCHEMA.empty_table()
     return pa.concat_tables(tables).sort_by(
         [("point_id", "ascending"), ("quantity", "ascending"), ("start_at", "ascending")]
     )
+
+
+def _derived(
+    readings: pa.Table,
+    groups: Sequence[Group],
+    spans: Sequence[Sequence[TimeRange]],
+    step: timedelta,
+    history: History | None,
+) -> pa.Table:
+    """The intervals of the groups of one grid and zone."""
+    registers = collect(readings, groups)
+    wanted = _wanted(spans)
+    bridges = no_bridges(registers) if history is None else bridge(registers, groups, wanted, step, history)
+    pieces = _pieces(groups, wanted, registers, bridges, step)
+    return _table(groups, pieces, _measured(pieces, registers, bridges))
+
+
+def _wanted(spans: Sequence[Sequence[TimeRange]]) -> tuple[Integers, Integers, Integers]:
+    """The group, first and last moment of each period that is wanted."""
+    wanted = [
+        (number, microseconds(span.start), microseconds(span.closed_end))
+        for number, of in enumerate(spans)
+        for span in of
+    ]
+    number, first, last = np.array(wanted, dtype=np.int64).reshape(-1, 3).T
+    return number, first, last
 
 
 def _grid(meter: InstalledMeter) -> tuple[int, str]:
@@ -104,22 +129,21 @@ class _Pieces:
 
 
 def _pieces(
-    groups: Sequence[Group], spans: Sequence[Sequence[TimeRange]], registers: Registers, step: timedelta
+    groups: Sequence[Group],
+    wanted: tuple[Integers, Integers, Integers],
+    registers: Registers,
+    bridges: Bridges,
+    step: timedelta,
 ) -> _Pieces:
     """Cut the grid of the groups' common zone to what is wanted of each group and may be known of it."""
-    wanted = [
-        (number, microseconds(span.start), microseconds(span.closed_end))
-        for number, of in enumerate(spans)
-        for span in of
-    ]
-    number, first, last = np.array(wanted, dtype=np.int64).reshape(-1, 3).T
+    number, first, last = wanted
     begun = np.array([g.start for g in groups], dtype=np.int64)
     ended = np.array([g.end for g in groups], dtype=np.int64)
     grid = _boundaries(int(first.min()), int(max(last.max(), first.min() + 1)), step, groups[0].meter)
     # A window that ends where a meter was taken down asks for the slot, in which the next one counted too.
     first, last = grid[np.searchsorted(grid, first, "right") - 1], grid[np.searchsorted(grid, last, "left")]
     first, last = np.maximum(first, begun[number]), np.minimum(last, ended[number])
-    number, first, last = _near_readings(number, first, last, registers, (begun, ended))
+    number, first, last = _near_readings((number, first, last), registers, bridges, (begun, ended))
     low = np.searchsorted(grid, first, "right") - 1
     high = np.where(last > first, np.searchsorted(grid, last, "left"), low)
     slot, picked = _flattened(low, high)
@@ -130,10 +154,9 @@ def _pieces(
 
 
 def _near_readings(
-    number: Integers,
-    first: Integers,
-    last: Integers,
+    wanted: tuple[Integers, Integers, Integers],
     registers: Registers,
+    bridges: Bridges,
     installed: tuple[Integers, Integers],
 ) -> tuple[Integers, Integers, Integers]:
     """What is wanted of each group, without what lies too far from its readings for any register to be known.
@@ -141,16 +164,20 @@ def _near_readings(
     A meter that hung for a year before it was read would cost a year of empty slots for each of its registers. The two
     ends of an installation stay: what is not known there leaves the slot untold in which another meter took over.
     """
+    number, first, last = wanted
     begun, ended = installed
     numbers = np.arange(len(begun))
-    group = np.concatenate([registers.group, numbers, numbers])
-    at = np.concatenate([registers.at, begun, ended])
+    # The two ends come before a reading of the same instant, so that a gap behind it follows it.
+    group = np.concatenate([numbers, numbers, registers.group])
+    at = np.concatenate([begun, ended, registers.at])
+    bridged = np.concatenate([np.zeros(2 * len(begun), dtype=bool), bridges.bridged])
     order = np.lexsort((at, group))
-    group, at = group[order], at[order]
-    apart = (np.diff(group, prepend=-1) != 0) | (np.diff(at, prepend=at[:1]) > _LONGEST_BRIDGED)
+    group, at, bridged = group[order], at[order], bridged[order]
+    far = (np.diff(at, prepend=at[:1]) > LONGEST_LINE) & ~np.roll(bridged, 1)
+    apart = (np.diff(group, prepend=-1) != 0) | far
     heads = np.flatnonzero(apart)
     tails = np.append(heads[1:], len(at)) - 1
-    low, high = at[heads] - _AT_BOUNDARY, at[tails] + _AT_BOUNDARY
+    low, high = at[heads] - AT_BOUNDARY, at[tails] + AT_BOUNDARY
     origin, top = int(low.min()) // _MILLISECOND, int(high.max()) // _MILLISECOND
     span = top - origin + 2
 
@@ -160,8 +187,8 @@ def _near_readings(
 
     reached = np.searchsorted(key(group[heads], high), key(number, first), "left")
     beyond = np.searchsorted(key(group[heads], low), key(number, last), "right")
-    near, wanted = _flattened(reached, np.maximum(beyond, reached))
-    return number[wanted], np.maximum(first[wanted], low[near]), np.minimum(last[wanted], high[near])
+    near, of = _flattened(reached, np.maximum(beyond, reached))
+    return number[of], np.maximum(first[of], low[near]), np.minimum(last[of], high[near])
 
 
 def _boundaries(first: int, last: int, step: timedelta, meter: InstalledMeter) -> Integers:
@@ -184,84 +211,21 @@ def _flattened(low: Integers, high: Integers) -> tuple[Integers, Integers]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Ends:
-    """The register at some boundaries."""
-
-    known: Flags
-    read: Flags
-    """A reading stands for the boundary; otherwise it is interpolated."""
-    energy: Integers
-    before: Integers
-    """The last reading that counts at or before the boundary."""
-    after: Integers
-    """The first at or after it; equal to ``before`` where one is read."""
-
-
-def _ends(registers: Registers, group: Integers, boundary: Integers) -> _Ends:
-    """The register at the boundaries: read, interpolated or unknown."""
-    if not len(registers.at):
-        nothing = np.zeros(len(group), dtype=np.int64)
-        return _Ends(nothing.astype(bool), nothing.astype(bool), nothing, nothing, nothing)
-    origin = min(int(registers.at.min()), int(boundary.min(initial=registers.at.min()))) // _MILLISECOND
-    top = max(int(registers.at.max()), int(boundary.max(initial=registers.at.max()))) // _MILLISECOND
-    span = top - origin + 2
-    right = np.searchsorted(
-        registers.group * span + registers.at // _MILLISECOND - origin,
-        group * span + boundary // _MILLISECOND - origin,
-        "right",
-    )
-    last = len(registers.at) - 1
-    left, right = np.maximum(right - 1, 0), np.minimum(right, last)
-    has_left = (registers.group[left] == group) & (
-        registers.at[left] // _MILLISECOND <= boundary // _MILLISECOND
-    )
-    has_right = (registers.group[right] == group) & (
-        registers.at[right] // _MILLISECOND > boundary // _MILLISECOND
-    )
-    since = np.where(has_left, boundary - registers.at[left], _AT_BOUNDARY + 1)
-    until = np.where(has_right, registers.at[right] - boundary, _AT_BOUNDARY + 1)
-    read = np.minimum(since, until) <= _AT_BOUNDARY
-    nearest = np.where(since <= until, left, right)
-    bridged = registers.at[right] - registers.at[left] <= _LONGEST_BRIDGED
-    between = has_left & has_right & ~read & bridged
-    return _Ends(
-        known=read | between,
-        read=read,
-        energy=np.where(
-            read, registers.energy[nearest], _interpolated(registers, left, right, boundary, between)
-        ),
-        before=np.where(read, nearest, left),
-        after=np.where(read, nearest, right),
-    )
-
-
-def _interpolated(
-    registers: Registers, left: Integers, right: Integers, boundary: Integers, between: Flags
-) -> Integers:
-    """The straight line between two readings, in whole units, with integers only."""
-    part = np.where(between, boundary - registers.at[left], 0) // _MILLISECOND
-    whole = np.where(between, registers.at[right] - registers.at[left], _MILLISECOND) // _MILLISECOND
-    scale = np.where(whole > _EXACT_MILLISECONDS, 1_000, 1)
-    part, whole = part // scale, whole // scale
-    # a * part / whole without the product of two large numbers
-    quotient, remainder = np.divmod(registers.energy[right] - registers.energy[left], whole)
-    line: Integers = registers.energy[left] + quotient * part + remainder * part // whole
-    return line
-
-
-@dataclass(frozen=True, slots=True)
 class _Energies:
     """The energy of each piece, where it is known at all, and what is to be said about it."""
 
     known: Flags
     energy: Integers
     status: Integers
+    bridged: Flags
+    """An end is estimated from like days."""
+    squared_error: Floats
 
 
-def _measured(pieces: _Pieces, registers: Registers) -> _Energies:
+def _measured(pieces: _Pieces, registers: Registers, bridges: Bridges) -> _Energies:
     """The energy between the two ends of each piece."""
-    begin = _ends(registers, pieces.group, pieces.start)
-    end = _ends(registers, pieces.group, pieces.end)
+    begin = ends(registers, bridges, pieces.group, pieces.start)
+    end = ends(registers, bridges, pieces.group, pieces.end)
     status = np.zeros(len(pieces.group), dtype=np.int64)
     known = begin.known & end.known
     if len(registers.at):
@@ -278,7 +242,13 @@ def _measured(pieces: _Pieces, registers: Registers) -> _Energies:
         )
         for flag, where in marks:
             status |= np.where(where & known, flag.value, 0)
-    return _Energies(known=known, energy=end.energy - begin.energy, status=status)
+    return _Energies(
+        known=known,
+        energy=end.energy - begin.energy,
+        status=status,
+        bridged=begin.bridged | end.bridged,
+        squared_error=squared_errors(registers, bridges, begin, end, (pieces.start, pieces.end)),
+    )
 
 
 def _table(groups: Sequence[Group], pieces: _Pieces, energies: _Energies) -> pa.Table:
@@ -300,7 +270,11 @@ def _table(groups: Sequence[Group], pieces: _Pieces, energies: _Energies) -> pa.
     status |= np.where(covered < end - start, IntervalStatus.PARTIAL.value, 0)
     told = np.logical_and.reduceat(energies.known[order], heads)
     lost = status & _NO_ENERGY.value != 0
-    method = np.where(lost, "none", np.where(status & IntervalStatus.ESTIMATED.value, "linear", "measured"))
+    estimated = (status & IntervalStatus.ESTIMATED.value != 0) & ~lost
+    bridged = np.logical_or.reduceat(energies.bridged[order], heads)
+    method = np.where(estimated, np.where(bridged, "profile", "linear"), np.where(lost, "none", "measured"))
+    error = np.ceil(np.sqrt(np.add.reduceat(energies.squared_error[order], heads)))
+    bounded = np.minimum(error, _MOST).astype(np.int64)
     instants = [pa.array(column).cast(INSTANT) for column in (start, end)]
     columns = [
         pa.array(keys[0][heads]),
@@ -309,7 +283,7 @@ def _table(groups: Sequence[Group], pieces: _Pieces, energies: _Energies) -> pa.
         decimals(energy, lost),
         pa.array(status.astype(np.int32)),
         pa.array(method, pa.string()),
-        pa.nulls(len(heads), ENERGY),
+        decimals(bounded, ~estimated),
     ]
     return pa.table(columns, schema=INTERVAL_SCHEMA).filter(pa.array(told))
 

@@ -2,18 +2,20 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from wattkeeper.kernel.database import Database
 from wattkeeper.kernel.feed import ChangeFeed
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.readings.batches import microseconds
 from wattkeeper.readings.intervals import Window, derive_intervals
+from wattkeeper.readings.offsets import CLOCK
 from wattkeeper.readings.quantities import QUANTITIES
 from wattkeeper.readings.registers import FOREVER
 from wattkeeper.readings.repository import DerivationRepository, MovedInstallation
@@ -43,6 +45,33 @@ class _Work:
     """Intervals of the point up to here [µs since 1970 UTC] may have lost their ground."""
 
 
+class _StoredHistory:
+    """The measured intervals before a gap, those among them that this very run derives."""
+
+    def __init__(
+        self,
+        store: ReadingsStore,
+        readings: pa.Table,
+        installed: Sequence[InstalledMeter],
+        windows: Sequence[Window],
+        now: datetime,
+    ) -> None:
+        self._store, self._now = store, now
+        self._derive = lambda: derive_intervals(readings, installed, windows=windows)
+        self._complete = False
+        self.stored = 0
+        """How many intervals were stored so far."""
+
+    def __call__(self, asked: pa.Table) -> pa.Table:
+        """Asked for only where there are gaps: what was measured around them is stored first, so that it counts."""
+        if not self._complete:
+            derived = self._derive()
+            measured = derived.filter(pc.equal(derived["method"], "measured"))
+            self.stored = self._store.append_intervals(measured, self._now).accepted
+            self._complete = True
+        return self._store.surroundings.measured(asked)
+
+
 class IntervalService:
     """Derives intervals from what was appended since it last did, and tells the change feed which changed.
 
@@ -63,14 +92,20 @@ class IntervalService:
             with self._database.read() as session:
                 progress = DerivationRepository(session)
                 position, moved = progress.position(_READINGS), progress.moved_installations()
-            changes, reached = self._store.changed_meters(position, _ENERGIES)
+            changes, reached = self._store.changed_meters(position, _ENERGIES | {CLOCK})
             changed = sum(self._derive(work, now) for work in _chunks(self._work(changes, moved)))
             self._announce(reached, moved)
             return changed
 
     def _work(self, changes: pa.Table, moved: Sequence[MovedInstallation]) -> list[_Work]:
         """What changed, cut to the installations it belongs to."""
-        meters = {*changes["meter_id"].to_pylist(), *(m.meter_id for m in moved)}
+        disturbed = self._store.offsets.disturbed(changes)
+        changes = changes.filter(pc.not_equal(changes["quantity"], CLOCK))
+        meters = {
+            *changes["meter_id"].to_pylist(),
+            *(m.meter_id for m in moved),
+            *(m for m, _, _ in disturbed),
+        }
         if not meters:
             return []
         with self._database.read() as session:
@@ -84,6 +119,7 @@ class IntervalService:
             for meter in of_meter[meter_id]
         ]
         work += self._work_of_moved(moved, {meter.installation_id: meter for meter in installed})
+        work += self._work_of_disturbed(disturbed, of_meter)
         return sorted((w for w in work if w is not None), key=lambda w: (w.installed.point_id, w.span.start))
 
     def _work_of_moved(
@@ -92,10 +128,7 @@ class IntervalService:
         """All that a changed installation touches, for every register its meter has."""
         if not moved:
             return []
-        latest = self._store.latest({m.meter_id for m in moved}, _ENERGIES).to_pylist()
-        ends: defaultdict[int, list[tuple[str, int]]] = defaultdict(list)
-        for row in latest:
-            ends[row["meter_id"]].append((row["quantity"], microseconds(row["read_at"])))
+        ends = self._newest({m.meter_id for m in moved})
         work = []
         for m in moved:
             start = microseconds(m.touched_from)
@@ -104,6 +137,28 @@ class IntervalService:
                 for quantity, end in ends[m.meter_id]
             ]
         return work
+
+    def _work_of_disturbed(
+        self, disturbed: Sequence[tuple[int, int, int]], of_meter: Mapping[int, Sequence[InstalledMeter]]
+    ) -> list[_Work | None]:
+        """The stamps of every register of meters whose clocks were found to be off."""
+        if not disturbed:
+            return []
+        ends = self._newest({meter_id for meter_id, _, _ in disturbed})
+        return [
+            _cut(meter, quantity, first, min(last, end))
+            for meter_id, first, last in disturbed
+            for quantity, end in ends[meter_id]
+            for meter in of_meter[meter_id]
+            if first <= end
+        ]
+
+    def _newest(self, meters: set[int]) -> defaultdict[int, list[tuple[str, int]]]:
+        """The newest instant of each register of some meters [µs]."""
+        ends: defaultdict[int, list[tuple[str, int]]] = defaultdict(list)
+        for row in self._store.latest(meters, _ENERGIES).to_pylist():
+            ends[row["meter_id"]].append((row["quantity"], microseconds(row["read_at"])))
+        return ends
 
     def _derive(self, work: Sequence[_Work], now: datetime) -> int:
         """Derive again what the work touches, and store what came out differently."""
@@ -120,9 +175,17 @@ class IntervalService:
         if beside := _beside(windows, installed, {w.span for w in work}):
             more = self._store.surroundings.of(beside).readings
             readings = pa.concat_tables([readings, more]).group_by(readings.column_names).aggregate([])
-        derived = derive_intervals(readings, installed, windows=windows)
+        corrected = self._store.offsets.corrected(readings)
+        if corrected.moved:
+            windows = [
+                _moved(window, corrected.moved.get(w.installed.meter_id))
+                for w, window in zip(work, windows, strict=True)
+            ]
+        history = _StoredHistory(self._store, corrected.readings, installed, windows, now)
+        derived = derive_intervals(corrected.readings, installed, windows=windows, history=history)
         unsupported = self._store.surroundings.unsupported(_as_table(windows), derived)
-        return self._store.append_intervals(pa.concat_tables([derived, unsupported]), now).accepted
+        stored = self._store.append_intervals(pa.concat_tables([derived, unsupported]), now)
+        return history.stored + stored.accepted
 
     def _announce(self, reached: int, moved: Sequence[MovedInstallation]) -> None:
         """In one transaction: the events of all intervals stored since the last one, and both cursors."""
@@ -181,6 +244,14 @@ def _beside(windows: Sequence[Window], installed: Sequence[InstalledMeter], know
         if (work := _cut(meter, window.quantity, *_widened(window, meter.interval_minutes)))
     }
     return sorted(found - known, key=lambda span: (span.meter_id, span.start))
+
+
+def _moved(window: Window, by: tuple[int, int] | None) -> Window:
+    """A window widened to where the stamps in it were moved (back, forward) [µs]."""
+    if by is None:
+        return window
+    back, forward = (timedelta(microseconds=most) for most in by)
+    return replace(window, period=TimeRange(window.period.start - back, window.period.closed_end + forward))
 
 
 def _widened(window: Window, minutes: int) -> tuple[int, int]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from wattkeeper.readings.lake import Lake
 from wattkeeper.readings.latest import LatestReadings
-from wattkeeper.readings.registers import FOREVER
+from wattkeeper.readings.registers import FOREVER, UNIT
 from wattkeeper.readings.schemas import INSTANT, INTERVAL_SCHEMA, IntervalStatus
 from wattkeeper.readings.selection import instant
 
@@ -121,6 +121,24 @@ class Surroundings:
                 """  # noqa: S608  numbers only
             )
             return rows.to_arrow_table().cast(INTERVAL_SCHEMA)
+
+    def measured(self, asked: pa.Table) -> pa.Table:
+        """What was measured of some series before their gaps: a `bridges.History`."""
+        with self._lake.reading() as cursor:
+            cursor.register("asked", asked)
+            first, last, low, high = cursor.execute(
+                "SELECT min(start_at), max(end_at), min(point_id), max(point_id) FROM asked"
+            ).fetchall()[0]
+            rows = cursor.execute(f"""
+                SELECT a.number, epoch_us(i.start_at) AS start_at, (i.energy * {UNIT})::DOUBLE AS energy
+                FROM lake.interval i JOIN asked a ON a.point_id = i.point_id AND a.quantity = i.quantity
+                WHERE i.start_at >= {instant(first)} AND i.start_at < {instant(last)}
+                  AND i.point_id BETWEEN {low} AND {high}
+                  AND i.method = 'measured' AND i.status & {IntervalStatus.PARTIAL.value} = 0
+                  AND epoch_us(i.start_at) >= a.start_at AND epoch_us(i.end_at) <= a.end_at
+                  AND epoch_us(i.end_at) - epoch_us(i.start_at) = a.step
+            """)  # noqa: S608  numbers only
+            return rows.to_arrow_table()
 
 
 def _column(values: Sequence[int | str], kind: pa.DataType) -> pa.Array:

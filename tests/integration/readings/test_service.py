@@ -13,7 +13,7 @@ from wattkeeper.readings.intervals import derive_intervals, register_energy
 from wattkeeper.readings.schemas import IntervalStatus
 from wattkeeper.readings.service import TOPIC, IntervalService
 from wattkeeper.readings.store import ReadingsStore
-from wattkeeper.registry.models import Shows
+from wattkeeper.registry.models import MeteringPoint, Shows
 from wattkeeper.registry.repository import Registry
 from wattkeeper.registry.service import exchange_meter, install_meter
 
@@ -347,3 +347,98 @@ def test_daily_energy_is_what_the_registers_at_midnight_say(world):
     assert days.select(["energy", "intervals", "without_energy"]).to_pylist() == [
         {"energy": bracket, "intervals": 96, "without_energy": 0}
     ]
+
+
+def a_month_of_a_home(world, days: float = 30) -> None:
+    """Registers each quarter hour: 0.1 kWh in each, 0.5 from 18:00 to 22:00 in Shanghai."""
+    value, rows = Decimal(100), []
+    for slot in range(int(days * 96) + 1):
+        rows.append((15.0 * slot, str(value)))
+        hour = after(15 * slot).astimezone(SHANGHAI).hour
+        value += Decimal("0.5") if 18 <= hour < 22 else Decimal("0.1")
+    world.read(*rows)
+
+
+def register_at(days: float) -> Decimal:
+    """What that home's register shows so many days after T0."""
+    evenings = sum(18 <= after(15 * slot).astimezone(SHANGHAI).hour < 22 for slot in range(int(days * 96)))
+    return 100 + Decimal("0.1") * int(days * 96) + Decimal("0.4") * evenings
+
+
+def methods(world, first: float, last: float) -> set[str]:
+    period = TimeRange(after(first * 1440), after(last * 1440))
+    return set(world.store.intervals(point_ids=[world.point], period=period)["method"].to_pylist())
+
+
+def test_a_five_day_outage_is_filled_as_the_home_used_to_use(world):
+    a_month_of_a_home(world)
+    world.derive()
+    world.read((35 * 1440.0, str(register_at(35))), (35 * 1440.0 + 15, str(register_at(35) + Decimal("0.1"))))
+    world.derive()
+    assert methods(world, 30, 35) == {"profile"}
+    table = world.store.intervals(
+        point_ids=[world.point], period=TimeRange(after(30 * 1440), after(35 * 1440))
+    )
+    assert sum(table["energy"].to_pylist()) == register_at(35) - register_at(30)
+    evening = [r["energy"] for r in table.to_pylist() if r["start_at"].astimezone(SHANGHAI).hour == 20]
+    assert all(abs(energy - Decimal("0.5")) < Decimal("0.02") for energy in evening)
+    assert None not in table["error"].to_pylist()
+
+
+def test_months_in_one_batch_are_estimated_as_they_would_have_been_day_by_day(world, tmp_path, batch):
+    """What a gap rests on was there before it: how the readings came in makes no difference."""
+    a_month_of_a_home(world)
+    behind = [(35 * 1440.0 + 15 * n, str(register_at(35) + Decimal("0.1") * n)) for n in range(8)]
+    for row in (None, *behind):
+        if row:
+            world.read(row)
+        world.derive()
+    step_by_step = world.store.intervals().drop_columns("recorded_at").to_pylist()
+    other = Database(f"sqlite:///{tmp_path / 'other.db'}")
+    other.create_schema()
+    with ReadingsStore.open(tmp_path / "other") as store:
+        at_once = World(other, store, batch)
+        a_month_of_a_home(at_once)
+        at_once.read(*behind)
+        at_once.derive()
+        assert store.intervals().drop_columns("recorded_at").to_pylist() == step_by_step
+    other.dispose()
+
+
+def test_what_came_after_a_gap_does_not_change_it_when_it_is_derived_again(world):
+    a_month_of_a_home(world)
+    gap = [(35 * 1440.0 + 15 * n, str(register_at(35) + Decimal("0.1") * n)) for n in range(2)]
+    world.read(*gap)
+    world.derive()
+    period = TimeRange(after(30 * 1440), after(35 * 1440))
+    before = world.store.intervals(period=period)
+    # Ten more days of quite another use, then the very same derivation: the point's rated power is entered.
+    later = [(36 * 1440.0 + 15 * n, str(register_at(36) + 2 * n)) for n in range(960)]
+    world.read(*later)
+    world.derive()
+    with world.database.write() as session:
+        session.get(MeteringPoint, world.point).rated_power_kw = Decimal(11)
+    world.derive()
+    assert world.store.intervals(period=period).equals(before)
+
+
+def test_a_late_reading_inside_a_gap_is_kept_to_and_the_rest_estimated_anew(world):
+    a_month_of_a_home(world)
+    world.read((35 * 1440.0, str(register_at(35))))
+    world.derive()
+    world.events()
+    read = {
+        30: register_at(30),
+        33: register_at(33) + 1,
+        33 + 1 / 96: register_at(33) + 2,
+        35: register_at(35),
+    }
+    world.read(*((days * 1440.0, str(read[days])) for days in (33, 33 + 1 / 96)))
+    world.derive()
+    for first, last in ((30, 33), (33 + 1 / 96, 35)):
+        period = TimeRange(after(first * 1440), after(last * 1440))
+        table = world.store.intervals(point_ids=[world.point], period=period)
+        assert sum(table["energy"].to_pylist()) == read[last] - read[first]
+        assert set(table["method"].to_pylist()) == {"profile"}
+    assert methods(world, 0, 29) == {"measured"}
+    assert [(round(start / 1440), round(end / 1440)) for start, end in world.events()] == [(30, 35)]
