@@ -103,7 +103,8 @@ def test_an_account_with_a_tariff_since_mid_month_is_billed_from_then_on(village
     [
         ({"tariff": None}, "no_tariff"),
         ({"hours": 700}, "missing_intervals"),
-        ({"skip": range(100, 400)}, "missing_intervals"),
+        ({"skip": range(50, 400)}, "missing_intervals"),  # two days are too few to estimate two weeks from
+        ({"skip": range(100, 500)}, "estimated_intervals"),
         ({"skip": [hour for hour in range(100, 700) if hour % 60]}, "estimated_intervals"),
         ({"kwh_per_hour": "-0.1", "first": "900"}, "flagged_intervals"),
     ],
