@@ -27,6 +27,7 @@ from wattkeeper.collection.commands.service import CommandService
 from wattkeeper.collection.commands.values import CommandOptions
 from wattkeeper.collection.drivers import check_command, drivers
 from wattkeeper.collection.drivers.base import MeterSecret
+from wattkeeper.collection.drivers.modbus_maps import known_maps, side_of_maps
 from wattkeeper.collection.engine import Collector
 from wattkeeper.collection.housekeeping import forget_old_counts
 from wattkeeper.collection.recordings import RecordingDesk
@@ -215,6 +216,7 @@ class Server:
             recordings=self.recordings,
             collector=self.collector,
             forwarder=self.forwarder,
+            side_of=side_of_maps(known_maps(settings.modbus_maps)),
             version=__version__,
             language=settings.language,
             trusted_hosts=(*LOOPBACK_NAMES, *_public_host(settings)),

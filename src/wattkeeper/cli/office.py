@@ -106,17 +106,21 @@ def _import_there(owner: Owner, content: bytes, name: str, *, existing: str, dry
 def _import_here(
     settings: Settings, content: bytes, name: str, *, existing: str, dry_run: bool
 ) -> dict[str, Any]:
+    from wattkeeper.collection.drivers.modbus_maps import known_maps, side_of_maps
     from wattkeeper.registry import importing
     from wattkeeper.web.api.imports import import_answer
 
+    side_of = side_of_maps(known_maps(settings.modbus_maps))
     with opened(settings) as parts:
         chosen = importing.ExistingRows(existing)
         with parts.database.read() as session:
-            looked = importing.preview(session, content, name, existing=chosen)
+            looked = importing.preview(session, content, name, existing=chosen, side_of=side_of)
         apply = not dry_run and not looked.errors
         if apply:
             with parts.database.write() as session:
-                looked = importing.apply(session, content, name, existing=chosen, now=datetime.now(UTC))
+                looked = importing.apply(
+                    session, content, name, existing=chosen, side_of=side_of, now=datetime.now(UTC)
+                )
     return import_answer(looked, applied=apply).model_dump(mode="json")
 
 

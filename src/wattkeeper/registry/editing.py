@@ -23,6 +23,7 @@ from wattkeeper.registry.rules import (
     checked_model,
     checked_name,
     checked_positive,
+    checked_shows,
 )
 from wattkeeper.security.audit import record
 
@@ -119,6 +120,9 @@ def change_link(registry: Registry, link_id: int, *, now: datetime, **changes: A
 def create_meter(registry: Registry, *, now: datetime, **wanted: Any) -> Meter:
     """Add a meter on a link; it is read from now on, and installed by its own step."""
     registry.get_link(wanted["link_id"])
+    wanted["shows"] = checked_shows(
+        registry.side_of, wanted.get("protocol", ""), wanted.get("model", ""), wanted.get("shows")
+    )
     meter = registry.add_meter(**wanted)
     record(registry.session, "meter.create", now=now, subject=("meter", meter.id), name=meter.address, after=_facts(meter, _METER))  # fmt: skip
     return meter
@@ -143,6 +147,8 @@ def change_meter(registry: Registry, meter_id: int, *, now: datetime, **changes:
             "max_current_a": lambda rating: checked_positive("max_current_a", rating),
         },
     )
+    if not {"protocol", "model", "shows"}.isdisjoint(changes):
+        checked_shows(registry.side_of, meter.protocol, meter.model, meter.shows)
     _flushed(registry, "meter", meter.address)
     _noted(registry, meter, meter.address, before=before, now=now)
     return meter

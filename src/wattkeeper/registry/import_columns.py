@@ -164,7 +164,7 @@ COLUMNS = (
     Column("model", "型号", "Model", text, "DDZY-1", "电表型号；Modbus 表填寄存器表名", "The meter's model; of a Modbus meter its register map"),
     Column("register_digits", "整数位数", "Register digits", whole(1, 12), "6", "默认 6", "6 when empty"),
     Column("register_decimals", "小数位数", "Register decimals", whole(0, 4), "2", "默认 2", "2 when empty"),
-    Column("shows", "示值侧", "Shows", choice(Shows, _SHOWS), "二次", "一次 或 二次，默认二次", "primary or secondary (when empty)"),
+    Column("shows", "示值侧", "Shows", choice(Shows, _SHOWS), "二次", "一次 或 二次，默认二次；Modbus 表默认按寄存器表", "primary or secondary (when empty; of a Modbus meter as its map says)"),
     Column("max_current_a", "最大电流(A)", "Max current (A)", positive, "60", "", ""),
     Column("point_code", "计量点编码", "Point code", text, "P-0161", "", "", required=True),
     Column("point_name", "计量点名称", "Point name", text, "1栋101", "默认同编码", "The code when empty"),

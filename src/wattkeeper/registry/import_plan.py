@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from wattkeeper.kernel.errors import WattkeeperError
 from wattkeeper.links.url import LinkUrl
 from wattkeeper.registry.errors import BadValue
-from wattkeeper.registry.import_rows import ExistingRows, Plan, PlannedRow, RowAction
+from wattkeeper.registry.import_rows import ExistingRows, Plan, PlannedRow, RowAction, needed
 from wattkeeper.registry.import_table import CellError, Table, TableRow
 from wattkeeper.registry.models import (
     Account,
@@ -26,11 +26,16 @@ from wattkeeper.registry.models import (
     Meter,
     MeteringPoint,
     PointKind,
-    Shows,
     Site,
 )
 from wattkeeper.registry.repository import Registry
-from wattkeeper.registry.rules import checked_address, checked_code, checked_model, checked_register
+from wattkeeper.registry.rules import (
+    checked_address,
+    checked_code,
+    checked_model,
+    checked_register,
+    checked_shows,
+)
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _FOREVER = datetime.max.replace(tzinfo=UTC)
@@ -43,6 +48,7 @@ class Planner:
 
     def __init__(self, registry: Registry, *, existing: ExistingRows) -> None:
         self._update = existing is ExistingRows.UPDATE
+        self._side_of = registry.side_of
         self._plan = Plan()
         self._sites = {site.code: site for site in registry.everything(Site)}
         self._links = {link.code: link for link in registry.everything(Link)}
@@ -119,7 +125,7 @@ class Planner:
                 model=checked_model(protocol, values.get("model", "")),
                 register_digits=values.get("register_digits", 6),
                 register_decimals=values.get("register_decimals", 2),
-                shows=values.get("shows", Shows.SECONDARY),
+                shows=checked_shows(self._side_of, protocol, values.get("model", ""), values.get("shows")),
                 max_current_a=values.get("max_current_a"),
             )
             self._meters[key] = meter
@@ -132,6 +138,7 @@ class Planner:
             _change(
                 meter, values, ("model", "register_digits", "register_decimals", "shows", "max_current_a")
             )
+            checked_shows(self._side_of, protocol, meter.model, meter.shows)
         _once(self._rows_of_meters, meter, values, field="address", what=f"meter {key[1]}")
         return meter
 
@@ -229,7 +236,7 @@ class Planner:
             return self._unchanged(here, values, point)
         _refuse_occupied(here, there, point=point, meter=meter)
         installed_at = self._in_utc(
-            _needed(values, "installed_at", "A new installation needs its time."), point
+            needed(values, "installed_at", "A new installation needs its time."), point
         )
         free_from = max((_end(row) for row in (here, there) if row is not None), default=_NEVER)
         if installed_at < free_from:
@@ -292,7 +299,7 @@ class Planner:
     def _assign(
         self, values: dict[str, Any], point: MeteringPoint, account: Account, before: AccountPoint | None
     ) -> None:
-        starts = self._in_utc(_needed(values, "installed_at", "The account pays from then on."), point)
+        starts = self._in_utc(needed(values, "installed_at", "The account pays from then on."), point)
         if before is not None and starts < _end(before):
             raise BadValue(
                 "installed_at",
@@ -303,8 +310,8 @@ class Planner:
 
     def _new_account(self, values: dict[str, Any], point: MeteringPoint) -> Account:
         code = _code("account_code", values["account_code"])
-        name = _needed(values, "account_name", f"There is no account {code}; a new one needs a name.")
-        opened_at = self._in_utc(_needed(values, "installed_at", "A new account opens then."), point)
+        name = needed(values, "account_name", f"There is no account {code}; a new one needs a name.")
+        opened_at = self._in_utc(needed(values, "installed_at", "A new account opens then."), point)
         customer_code = values.get("customer_code", code)
         customer = self._customers.get(customer_code)
         if customer is None:
@@ -376,12 +383,6 @@ def _once(rows: dict[int, int], entity: object, values: dict[str, Any], *, field
 def _same(known: str, values: dict[str, Any], column: str, *, what: str) -> None:
     if values.get(column, known) != known:
         raise BadValue(column, f"An earlier row calls {what} {known}.", hint="Make the two rows agree.")
-
-
-def _needed(values: dict[str, Any], column: str, why: str) -> Any:
-    if column not in values:
-        raise BadValue(column, f"This cell must be filled in. {why}", hint="Fill in the cell.")
-    return values[column]
 
 
 def _code(column: str, code: str) -> str:

@@ -2,7 +2,9 @@
 
 import enum
 from dataclasses import dataclass, field
+from typing import Any
 
+from wattkeeper.registry.errors import BadValue
 from wattkeeper.registry.import_table import CellError
 from wattkeeper.registry.models import (
     Account,
@@ -57,3 +59,10 @@ class Plan:
     installations: list[Installation] = field(default_factory=list)
     assignments: list[AccountPoint] = field(default_factory=list)
     areas_of_points: list[tuple[MeteringPoint, Area]] = field(default_factory=list)
+
+
+def needed(values: dict[str, Any], column: str, why: str) -> Any:
+    """A cell that a row cannot do without; raises BadValue that says why."""
+    if column not in values:
+        raise BadValue(column, f"This cell must be filled in. {why}", hint="Fill in the cell.")
+    return values[column]

@@ -17,6 +17,7 @@ from wattkeeper.registry.import_plan import Planner
 from wattkeeper.registry.import_rows import ExistingRows, Plan, PlannedRow, RowAction
 from wattkeeper.registry.import_table import CellError, Table, read_table
 from wattkeeper.registry.repository import Registry
+from wattkeeper.registry.rules import SideOf, any_side
 from wattkeeper.registry.service import INSTALLATION_CHANGED
 from wattkeeper.security.audit import record
 
@@ -55,12 +56,17 @@ def template(language: Literal["zh", "en"] = "zh") -> bytes:
 
 
 def preview(
-    session: Session, content: bytes, name: str, *, existing: ExistingRows = ExistingRows.SKIP
+    session: Session,
+    content: bytes,
+    name: str,
+    *,
+    existing: ExistingRows = ExistingRows.SKIP,
+    side_of: SideOf = any_side,
 ) -> ImportPreview:
     """What importing the file would do; changes nothing. ``session`` is a ``read()`` one."""
     table = read_table(content, name)
     with session.no_autoflush:
-        plan = Planner(Registry(session), existing=existing).plan(table)
+        plan = Planner(Registry(session, side_of=side_of), existing=existing).plan(table)
     session.rollback()  # the plan has touched objects of the session; none of that is kept
     return _preview(plan, table)
 
@@ -72,11 +78,12 @@ def apply(
     *,
     now: datetime,
     existing: ExistingRows = ExistingRows.SKIP,
+    side_of: SideOf = any_side,
 ) -> ImportPreview:
     """Import the file in the caller's ``write()`` transaction, or raise ImportRefused and leave everything as it is."""
     table = read_table(content, name)
     with session.no_autoflush:
-        plan = Planner(Registry(session), existing=existing).plan(table)
+        plan = Planner(Registry(session, side_of=side_of), existing=existing).plan(table)
     if plan.errors:
         raise ImportRefused(name, tuple(plan.errors))
     _carry_out(session, plan)

@@ -12,6 +12,7 @@ from wattkeeper.kernel.database import in_parts
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.registry.errors import NotFound
 from wattkeeper.registry.models import Account, AccountPoint, Installation, Meter, MeteringPoint, Shows, Site
+from wattkeeper.registry.rules import SideOf, any_side
 from wattkeeper.registry.scope import EVERYTHING, Scope
 from wattkeeper.registry.values import AccountOfPoint, InstalledMeter
 
@@ -24,9 +25,11 @@ _CHUNK = 10_000
 class Periods:
     """Installations of meters and assignments to accounts, in the caller's transaction."""
 
-    def __init__(self, session: Session, scope: Scope = EVERYTHING) -> None:
+    def __init__(self, session: Session, scope: Scope = EVERYTHING, *, side_of: SideOf = any_side) -> None:
         self._session = session
         self._scope = scope
+        self.side_of = side_of
+        """What is known of models of meters."""
 
     @property
     def session(self) -> Session:

@@ -1,9 +1,17 @@
 """What values master data may have; the same for a form, the API and an import."""
 
+from collections.abc import Callable
 from decimal import Decimal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from wattkeeper.registry.errors import BadValue, RegisterOutOfRange
+from wattkeeper.registry.models import Shows
+
+SideOf = Callable[[str, str], Shows | None]
+"""Of a protocol and a model: the side whose values meters of it show; None where that is a setting of each meter.
+
+Raises BadValue for a model that there is none of. Who knows the models hands it in: master data do not.
+"""
 
 _DLT645_DIGITS = 12
 _MOST_UNIT = 247
@@ -88,6 +96,24 @@ def checked_model(protocol: str, model: str) -> str:
             hint="`wattkeeper modbus maps` lists them, `wattkeeper modbus probe` finds the one that fits.",
         )
     return trimmed
+
+
+def any_side(protocol: str, model: str) -> Shows | None:  # noqa: ARG001 - nothing is known of models
+    """Every model is known, and shows either side."""
+    return None
+
+
+def checked_shows(side_of: SideOf, protocol: str, model: str, shows: Shows | None) -> Shows:
+    """The side whose values a meter shows: as its model does, else as given, else the secondary one."""
+    own = side_of(protocol, model.strip())
+    if own is not None and shows not in {None, own}:
+        raise BadValue(
+            "shows",
+            f"A meter of the model {model.strip()} shows {own.value} values, not {Shows(shows).value} ones.",
+            hint="Its ratios would be applied twice or not at all. "
+            f"Choose {own.value}, or the model that fits the meter's setting.",
+        )
+    return own or shows or Shows.SECONDARY
 
 
 def _checked_unit(protocol: str, address: str) -> str:

@@ -236,6 +236,16 @@ _FIELDS: Final[Mapping[str, tuple[str, str | None]]] = {
     ),
     "ct_ratio": (N_("This ratio is impossible."), N_("Give primary over secondary: 40 for 200/5 A.")),
     "pt_ratio": (N_("This ratio is impossible."), N_("Give primary over secondary: 100 for 10 kV/100 V.")),
+    "model": (
+        N_("There is no register map of this name."),
+        N_(
+            "The model of a Modbus meter is the name of its register map: `wattkeeper modbus maps` lists them."
+        ),
+    ),
+    "shows": (
+        N_("A meter of this model shows the values of the other side."),
+        N_("Choose what its register map says: its ratios would be applied twice or not at all."),
+    ),
     "quantities": (N_("This cannot be read by a plan."), N_("Choose at least one of the quantities.")),
     "every": (N_("This cannot be a period."), N_("Write a whole number; at most 24 hours.")),
     "offset": (N_("This cannot be."), N_("Write fewer seconds than lie between two reads, or 0.")),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from sqlalchemy.orm import Session
 
 from wattkeeper.registry.repository import Registry
+from wattkeeper.registry.rules import SideOf, any_side
 from wattkeeper.registry.scope import EVERYTHING, Scope
 
 if TYPE_CHECKING:
@@ -111,7 +112,9 @@ class Services:
     trusted_hosts: tuple[str, ...] = LOOPBACK_NAMES
     clock: Callable[[], datetime] = utc_now
     scope: Scope = EVERYTHING
+    side_of: SideOf = any_side
+    """What is known of models of meters: whose values they show, and whether there are such."""
 
     def registry(self, session: Session) -> Registry:
         """The master data that whoever asks may see, in a transaction."""
-        return Registry(session, self.scope)
+        return Registry(session, self.scope, side_of=self.side_of)

@@ -68,7 +68,7 @@ class CommandDesk:
                 state,
                 at=now,
                 outcome=outcome,
-                detail=detail and detail.kept,
+                detail=None if detail is None else detail.kept,
                 exchange_id=exchange_id,
             ),
         )
@@ -91,11 +91,11 @@ class CommandDesk:
                 state,
                 now=now,
                 outcome=outcome,
-                detail=detail and detail.kept,
+                detail=None if detail is None else detail.kept,
                 exchange_id=exchange_id,
             )
             if moved:
-                self._record(session, command, state, now, outcome=outcome, detail=detail and detail.said)
+                self._record(session, command, state, now, outcome=outcome, detail=None if detail is None else detail.said)
             return moved
 
         if await asyncio.to_thread(self._write, end):

@@ -10,8 +10,11 @@ from wattkeeper.protocols.modbus.mapfiles import load_folder, load_map, shipped_
 from wattkeeper.protocols.modbus.maps import RegisterMap
 from wattkeeper.protocols.modbus.units import factor
 from wattkeeper.readings.quantities import QUANTITIES
+from wattkeeper.registry.errors import BadValue
+from wattkeeper.registry.models import Shows
+from wattkeeper.registry.rules import SideOf
 
-__all__ = ["BadMap", "UnknownMap", "known_maps", "map_named", "read_map"]
+__all__ = ["BadMap", "UnknownMap", "known_maps", "map_named", "read_map", "side_of_maps"]
 
 
 class BadMap(CollectionError):
@@ -63,6 +66,20 @@ def map_named(name: str, maps: Mapping[str, RegisterMap]) -> RegisterMap:
     raise UnknownMap(
         f"{what}{meant}", hint="`wattkeeper modbus maps` lists them; `wattkeeper modbus probe` finds one."
     )
+
+
+def side_of_maps(maps: Mapping[str, RegisterMap]) -> SideOf:
+    """What the registry is told of models: a Modbus meter's is a map, and shows what the map says."""
+
+    def side_of(protocol: str, model: str) -> Shows | None:
+        if not protocol.startswith("modbus"):
+            return None
+        try:
+            return Shows(map_named(model, maps).shows)
+        except UnknownMap as error:
+            raise BadValue("model", error.message, hint=error.hint) from None
+
+    return side_of
 
 
 def _strange(found: RegisterMap) -> Iterable[str]:

@@ -156,10 +156,14 @@ class MeterThere(Wanted):
     address: str = Field(min_length=1, max_length=64, examples=["000000000161"])
     link: str = Field(min_length=1, max_length=64, examples=["north"])
     protocol: MeterProtocol = "dlt645-2007"
-    model: str = Field(default="", max_length=100)
+    model: str = Field(
+        default="", max_length=100, description="Of a Modbus meter: the name of its register map."
+    )
     register_digits: int = Field(default=6, ge=1, le=12)
     register_decimals: int = Field(default=2, ge=0, le=4)
-    shows: Shows = Shows.SECONDARY
+    shows: Shows | None = Field(
+        default=None, description="Null: as its model does where that is known, else `secondary`."
+    )
     max_current_a: Decimal | None = Field(default=None, gt=0, lt=100_000, decimal_places=3)
 
 

@@ -74,12 +74,19 @@ def checked(name: str | None, content: bytes, existing: ExistingRows) -> Upload:
 def preview(services: Services, upload: Upload) -> ImportPreview:
     """What importing the file would do."""
     with services.database.read() as session:
-        return importing.preview(session, upload.content, upload.name, existing=upload.existing)
+        return importing.preview(
+            session, upload.content, upload.name, existing=upload.existing, side_of=services.side_of
+        )
 
 
 def apply(services: Services, upload: Upload) -> ImportPreview:
     """Import the whole file, or raise and write nothing."""
     with services.database.write() as session:
         return importing.apply(
-            session, upload.content, upload.name, existing=upload.existing, now=services.clock()
+            session,
+            upload.content,
+            upload.name,
+            existing=upload.existing,
+            side_of=services.side_of,
+            now=services.clock(),
         )
