@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse
 
 from wattkeeper.registry.errors import NotFound
 from wattkeeper.security.rights import Right
-from wattkeeper.web.access import needs
+from wattkeeper.web.access import needs, principal_of
 from wattkeeper.web.console.collection import drawn
 from wattkeeper.web.console.monitor import monitor
 from wattkeeper.web.exports import PAGE, Column, Export, Table, exported, paged
@@ -19,6 +19,7 @@ from wattkeeper.web.queries import meters
 from wattkeeper.web.queries.links import Health, LinkLine, health_today, link_lines
 from wattkeeper.web.queries.meters import FoundMeters, MeterFilter
 from wattkeeper.web.queries.periods import named_period
+from wattkeeper.web.queries.remote import remote
 from wattkeeper.web.queries.states import N_
 from wattkeeper.web.sayings import LINK_DOWN
 from wattkeeper.web.services import Services
@@ -80,7 +81,12 @@ def links_page(request: Request) -> HTMLResponse:
     """Every link with its health, and the frames of all."""
     services, say = services_of(request), language_of(request)
     links = link_lines(services, say, request.app.state.figures(services).health)
-    return render(request, "links.html", links=links, **monitor(services, say))
+    between = (
+        remote(services, request.app.state.batches, say)
+        if principal_of(request).may(Right.REGISTRY_EDIT)
+        else {}
+    )
+    return render(request, "links.html", links=links, **between, **monitor(services, say))
 
 
 @exported(router, "/links")
