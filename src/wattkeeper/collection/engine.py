@@ -20,6 +20,7 @@ from wattkeeper.collection.fleet import Fleet, LinkToCollect, Memory, MeterToCol
 from wattkeeper.collection.gaps import GapFinder
 from wattkeeper.collection.meters import KnownMeter
 from wattkeeper.collection.notes import Notes
+from wattkeeper.collection.ownership import own_meters
 from wattkeeper.collection.plan_repository import PlanRepository
 from wattkeeper.collection.reader import Records
 from wattkeeper.collection.repository import CollectionRepository
@@ -81,6 +82,7 @@ class Collector:
         self._tasks: list[asyncio.Task[None]] = []
         self._reloading = asyncio.Lock()
         self._look_for_gaps = asyncio.Event()
+        self._let_go: Callable[[], None] = lambda: None
         self.writer = ReadingWriter(
             store, now=self._clock.now, save_backfilled=self._save_backfilled, options=self.options
         )
@@ -101,7 +103,8 @@ class Collector:
     # -- life -------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Create the default plans where there are none, load the registry and begin to read."""
+        """Create the default plans where there are none, load the registry and begin to read; raises AnotherCollects."""
+        self._let_go = await asyncio.to_thread(own_meters, self._database)
         self._memories = await asyncio.to_thread(self._prepare)
         await self._dispatcher.recover()
         self.writer.start()
@@ -131,6 +134,7 @@ class Collector:
         await asyncio.gather(*(worker.stop() for worker in workers.values()))
         await self.writer.stop()
         await self._notes.save()
+        self._let_go()
 
     async def reload(self) -> None:
         """Take over new, changed and disabled links, meters and plans now, not at the next interval."""

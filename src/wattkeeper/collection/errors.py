@@ -15,6 +15,10 @@ class UnknownMeter(CollectionError):
     """The collector knows no such meter: it is not registered, or disabled, or has no enabled link."""
 
 
+class AnotherCollects(CollectionError):
+    """Another process reads the meters of this ledger database."""
+
+
 class UnknownWord(CollectionError):
     """A word on the command line names no quantity and no group of quantities."""
 

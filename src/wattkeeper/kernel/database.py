@@ -5,13 +5,13 @@ calls ``commit``: a ``write()`` block is one transaction, committed at its end o
 """
 
 import enum
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, MetaData, String, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, MetaData, String, create_engine, event, make_url, text
 from sqlalchemy import Enum as EnumColumn
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -27,6 +27,13 @@ _BUSY_SECONDS = 15
 _NAMED_AT_ONCE = 500
 _ROWS_ANALYSED = 1000
 """Rows of each index that tell enough of the rest; all of a large ledger would take a writer's time."""
+
+_NOTICED_WHEN_GONE = (
+    "SET tcp_keepalives_idle = 30",
+    "SET tcp_keepalives_interval = 10",
+    "SET tcp_keepalives_count = 3",
+)
+"""A machine that lost its power says no farewell, and holds what it held until PostgreSQL asks after it."""
 
 
 class DatabaseError(WattkeeperError):
@@ -122,6 +129,24 @@ class Database:
             for statement in (f"PRAGMA analysis_limit={_ROWS_ANALYSED}", "ANALYZE"):
                 session.connection().exec_driver_sql(statement)
         self._engine.dispose()  # what is open already would go on with what it knew
+
+    def hold(self, key: int) -> Callable[[], None] | None:
+        """Be the only one of all processes on this database that holds `key`; returns what lets go, None: another does.
+
+        On PostgreSQL it is a lock of a session of its own, gone with the process, and a minute after its machine. An
+        SQLite file has one process anyway: whoever owns its folder.
+        """
+        if not self.is_postgresql:
+            return lambda: None
+        with self._explained():
+            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            connection.detach()  # back in the pool the session would go on holding
+            for setting in _NOTICED_WHEN_GONE:
+                connection.exec_driver_sql(setting)
+            if connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}):
+                return connection.close
+            connection.close()
+            return None
 
     def dispose(self) -> None:
         """Close every connection."""

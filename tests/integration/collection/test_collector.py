@@ -7,12 +7,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import text
+from tests.integration.collection.conftest import NOON, House, MemoryStore
 
-from wattkeeper.collection.errors import ReadFailed, UnknownMeter
+from wattkeeper.collection.clock import ManualClock
+from wattkeeper.collection.errors import AnotherCollects, ReadFailed, UnknownMeter
 from wattkeeper.collection.plan_repository import PlanRepository
 from wattkeeper.collection.repository import CollectionRepository
 from wattkeeper.collection.schedule import Window
 from wattkeeper.collection.values import Presence
+from wattkeeper.kernel.database import Database
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.protocols.dlt645.master import ReadExchange
 from wattkeeper.readings.errors import UnknownQuantity
@@ -475,3 +478,18 @@ async def test_clocks_a_little_off_are_set_by_broadcast_at_night_once_a_day(hous
     with house.database.read() as session:
         acts = session.execute(text("SELECT action, actor_name, subject_name FROM audit_event")).all()
     assert [tuple(act) for act in acts] == [("link.set_clocks", "system", "A")]
+
+
+@pytest.mark.slow
+async def test_of_two_servers_on_one_ledger_one_reads_the_meters(postgres_database):
+    ledgers = [Database(postgres_database) for _ in range(2)]
+    ledgers[0].create_schema()
+    first, second = (House(ledger, MemoryStore(), ManualClock(NOON)) for ledger in ledgers)
+    async with first.collecting():
+        with pytest.raises(AnotherCollects, match="Another server reads the meters of this ledger database"):
+            async with second.collecting():
+                pass
+    async with second.collecting() as collector:
+        assert collector.is_idle
+    for ledger in ledgers:
+        ledger.dispose()
