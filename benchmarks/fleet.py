@@ -36,8 +36,9 @@ from zoneinfo import ZoneInfo
 import uvloop
 
 from wattkeeper.collection.engine import Collector
-from wattkeeper.collection.repository import CollectionRepository
-from wattkeeper.collection.values import CollectorOptions
+from wattkeeper.collection.plan_repository import PlanRepository
+from wattkeeper.collection.schedule import Rhythm
+from wattkeeper.collection.values import CollectorOptions, PlanTerms
 from wattkeeper.kernel.database import Database
 from wattkeeper.kernel.hub import Hub
 from wattkeeper.kernel.timerange import TimeRange
@@ -151,12 +152,14 @@ def _register(database: Database, ports: list[int], meters: int) -> None:
             for bus, link in enumerate(links)
             for meter in range(meters)
         )
-        CollectionRepository(session).add_plan(
-            code="registers",
-            name="registers",
-            quantities=["active_energy_import", "active_energy_import_t1", "active_energy_export"],
-            every_seconds=86400,
-            profile=True,
+        PlanRepository(session).add(
+            PlanTerms(
+                code="registers",
+                name="registers",
+                quantities=("active_energy_import", "active_energy_import_t1", "active_energy_export"),
+                rhythm=Rhythm(every=timedelta(days=1)),
+                profile=True,
+            )
         )
 
 
