@@ -14,14 +14,13 @@ import numpy as np
 
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.readings.batches import microseconds
+from wattkeeper.readings.boundaries import AT_BOUNDARY
 from wattkeeper.readings.registers import FOREVER, UNIT, Group, Registers, collect
 from wattkeeper.readings.store import ReadingsStore
 from wattkeeper.readings.surroundings import Span
 from wattkeeper.registry.values import InstalledMeter
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-AT_BOUNDARY: Final = timedelta(seconds=30)
-"""A reading so near to a boundary is the register there, as in `intervals`."""
 Ground = Literal["read", "between", "before", "after", "nothing"]
 
 
@@ -30,8 +29,11 @@ class Mark:
     """A register that is trusted: what it stood at, and what that stands for."""
 
     at: datetime
-    register: Decimal | None
-    """As the meter showed it, or as it was noted; None where no reading has just this instant."""
+    """In true time."""
+    stamp: datetime
+    """As it is kept: what the meter stamped, whose clock may have been off."""
+    register: Decimal
+    """As the meter showed it, or as it was noted."""
     energy: Decimal
     """Rollovers unrolled and the ratio applied [kWh]; differences of it are energy."""
     noted: bool
@@ -90,17 +92,20 @@ def _part(store: ReadingsStore, meter: InstalledMeter, quantity: str, shared: Ti
         group.start,
         ceiling,
     )
-    readings = store.surroundings.of([span]).readings
+    kept = store.surroundings.of([span]).readings
+    # Derivation moves stamps of a clock that was off to true time; the trace leads to the reading as it is kept.
+    readings = store.offsets.corrected(kept.append_column("kept_at", kept["read_at"])).readings
     shown = {
-        microseconds(row["read_at"]): row["value"]
-        for row in readings.select(["read_at", "value"]).to_pylist()
+        microseconds(row["read_at"]): (row["kept_at"], row["value"])
+        for row in readings.select(["read_at", "kept_at", "value"]).to_pylist()
     }
     noted = {at: Decimal(value) / UNIT for at, value in group.noted}
     registers = collect(readings, [group])
     marks = [
         Mark(
             _EPOCH + timedelta(microseconds=at),
-            noted.get(at, shown.get(at)),
+            shown[at][0] if at in shown else _EPOCH + timedelta(microseconds=at),
+            noted[at] if at in noted else shown[at][1],
             Decimal(energy) / UNIT,
             at in noted,
         )
@@ -115,7 +120,7 @@ def _end(marks: Sequence[Mark], at: datetime) -> End:
     before = [mark for mark in marks if mark.at <= at]
     after = [mark for mark in marks if mark.at > at]
     near = min([*before[-1:], *after[:1]], key=lambda mark: abs(mark.at - at), default=None)
-    if near is not None and abs(near.at - at) <= AT_BOUNDARY:
+    if near is not None and abs(near.at - at) <= timedelta(microseconds=AT_BOUNDARY):
         return End(at, "read", (near,), near.energy)
     if before and after:
         return End(at, "between", (before[-1], after[0]), None)

@@ -45,6 +45,7 @@ from wattkeeper.web.console import (
     commands,
     control_card,
     customer_files,
+    edit_forms,
     edits,
     exceptions,
     exchanges,
@@ -154,6 +155,7 @@ def create_application(services: Services) -> FastAPI:
         point_day,
         traces,
         exceptions,
+        edit_forms,  # before `edits`: its address is no edit called new
         edits,
         meters,
         meter,

@@ -4,14 +4,15 @@ import csv
 import io
 import itertools
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from tests.integration.web.conftest import SILENT, Town, add_user, signed_in
+from tests.integration.web.conftest import SILENT, ZONE, Town, add_user, signed_in
 from tests.integration.web.test_exceptions import finding
 
 from wattkeeper.kernel.severity import Severity
+from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.readings.validation.models import FindingState
 from wattkeeper.registry.repository import Registry
 from wattkeeper.security.rights import Role
@@ -176,6 +177,47 @@ def test_an_exception_is_answered_by_its_edit_and_opens_again_when_that_comes_to
     second = number_of(propose(place, ["8.5"], about=about))
     place.li.post(f"/edits/{second}/withdraw", data={})
     assert exceptions.finding(about).state is FindingState.OPEN
+
+
+def test_an_estimate_in_place_of_a_doubted_day_adds_up_to_what_the_registers_around_it_counted(place):
+    day = TimeRange.day(date(2026, 11, 19), ZONE)
+    rows = [
+        row["energy"]
+        for row in place.store.intervals(
+            point_ids=[place.points[HOME]], quantity=ENERGY, period=day
+        ).to_pylist()
+    ]
+    about = finding(
+        place, "stuck", Severity.WARNING, HOME, quantity=ENERGY, evidence={"hours": 24}, day=day.start
+    )
+    page = place.li.get(f"/exceptions/{about}/estimate").text
+    values = re.findall(r'name="value"[^>]*value="([^"]*)"', page)
+    assert len(values) == 96
+    assert sum(map(Decimal, values)) == sum(rows)
+    assert values != [f"{row.normalize():f}" for row in rows]
+    data = {
+        "kind": "interval", "owner": place.points[HOME], "quantity": ENERGY, "reason": "The display stood still", "finding": about,
+        "at": re.findall(r'name="at" value="([^"]+)"', page), "value": values, "estimating": "1",
+    }  # fmt: skip
+    edit = number_of(place.li.post("/edits", data=data))
+    found = place.services().exceptions.finding(about)
+    assert (found.state, found.edit_id) == (FindingState.ESTIMATED, edit)
+    place.wang.post(f"/edits/{edit}/approve", data={})
+    after = place.store.intervals(point_ids=[place.points[HOME]], quantity=ENERGY, period=day).to_pylist()
+    assert sum(row["energy"] for row in after) == sum(rows)
+    assert {row["method"] for row in after} <= {"edited", "measured"}
+
+
+def test_where_no_register_stands_behind_what_is_in_doubt_no_estimate_is_made(place):
+    day = TimeRange.day(date(2026, 11, 22), ZONE)
+    about = finding(place, "missing", Severity.WARNING, SILENT, quantity=ENERGY, evidence={}, day=day.start)
+    answer = place.li.get(f"/exceptions/{about}/estimate")
+    assert answer.status_code == 400
+    assert "no trusted register stands on both sides" in answer.text
+    voltage = finding(
+        place, "voltage_high", Severity.WARNING, HOME, quantity="voltage_l1", evidence={}, day=day.start
+    )
+    assert place.li.get(f"/exceptions/{voltage}/estimate").status_code == 400
 
 
 def test_lists_and_files_show_what_waits_and_who_may_not_see_it_does_not(place):

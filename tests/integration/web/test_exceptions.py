@@ -74,11 +74,11 @@ def place(town_of_its_own):
     return town
 
 
-def finding(town, code, severity, address, *, quantity, evidence):
+def finding(town, code, severity, address, *, quantity, evidence, day=DAY):
     """An open finding about a day."""
     row = ValidationFinding(
-        code=code, severity=severity, meter_id=town.meters[address], point_id=town.points[address], quantity=quantity, start_at=DAY,
-        end_at=DAY + timedelta(days=1), evidence=evidence, ground="g", state=FindingState.OPEN, raised_at=town.now, updated_at=town.now,
+        code=code, severity=severity, meter_id=town.meters[address], point_id=town.points[address], quantity=quantity, start_at=day,
+        end_at=day + timedelta(days=1), evidence=evidence, ground="g", state=FindingState.OPEN, raised_at=town.now, updated_at=town.now,
     )  # fmt: skip
     with town.database.write() as session:
         session.add(row)

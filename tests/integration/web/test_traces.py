@@ -119,6 +119,20 @@ def test_a_reading_leads_to_its_frame_octet_by_octet_and_from_one_to_the_next(pl
     assert chief.get(f"/readings/{meter}/{ENERGY}/2026-11-22T09:30:00").status_code == 400
 
 
+def test_a_stamp_of_a_clock_that_was_off_counts_at_the_true_time_and_leads_to_the_reading_as_it_is_kept(
+    place, chief
+):
+    address, at = "000000000105", datetime(2026, 11, 10, 2, tzinfo=UTC)
+    fast = at + timedelta(minutes=7)
+    row = {"meter_id": place.meters[address], "quantity": "clock", "read_at": at, "value": Decimal(int(fast.timestamp())), "status": 0, "source": "polled", "exchange_id": None}  # fmt: skip
+    place.store.append_readings(pa.Table.from_pylist([row], READING_SCHEMA), place.now)
+    place.intervals.derive_pending(place.now)
+    page = chief.get(f"/points/{place.points[address]}/intervals/2026-11-10T03:00:00Z").text
+    assert f"/readings/{place.meters[address]}/{ENERGY}/2026-11-10T03:00:00Z" in page
+    assert "stamped 11:00:00 by a clock that was off" in words(page)
+    assert "10 Nov 2026, 10:53:00" in words(page)
+
+
 def test_an_edited_value_says_who_changed_it_when_and_why_and_what_it_was(place, chief):
     point = place.points[FACTORY]
     rows = [{"point_id": point, "quantity": ENERGY, "start_at": NINE, "energy": Decimal("12.5")}]

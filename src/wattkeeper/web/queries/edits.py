@@ -1,7 +1,7 @@
 """Edits as pages show them: what they change, how far they have come, and the values a form begins with."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
@@ -12,7 +12,9 @@ from sqlalchemy import func, select
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.readings.editing.models import ReadingEditValue
 from wattkeeper.readings.editing.values import DiffRow, EditKind, EditState, EditView
+from wattkeeper.readings.estimating import estimated_without
 from wattkeeper.readings.quantities import quantity as catalogue_entry
+from wattkeeper.readings.validation.values import FindingView
 from wattkeeper.registry.models import Meter, MeteringPoint
 from wattkeeper.web.language import Language
 from wattkeeper.web.problems import BadRequest
@@ -163,6 +165,8 @@ class Entry:
     current: Decimal | None
     ground: str
     ground_text: str
+    suggested: Decimal | None = None
+    """An estimate that somebody asked for in its place."""
 
     @property
     def instant(self) -> str:
@@ -197,6 +201,26 @@ def reading_form(services: Services, meter_id: int, key: str, at: datetime, say:
     zone = own[-1].zone if own else say.zone
     value = Entry(at, current["value"] if current else None, "measured" if current else "missing", text)
     return EditForm(EditKind.READING, meter_id, address, key, entry.unit, [value], zone)
+
+
+def estimate_form(services: Services, finding: FindingView, say: Language) -> EditForm:
+    """The intervals a finding is about, each with what derivation would estimate without the readings in doubt."""
+    assert finding.point_id is not None
+    with services.database.read() as session:
+        installed = services.registry(session).installations(
+            point_ids=[finding.point_id], period=finding.period
+        )
+    estimates = estimated_without(services.store, installed, finding.quantity, finding.period).to_pylist()
+    if not estimates:
+        raise BadRequest(
+            "No estimate can be made: no trusted register stands on both sides of what is in doubt.",
+            hint="Enter the values yourself, or wait for a later reading.",
+        )
+    suggested = {row["start_at"]: row["energy"] for row in estimates}
+    period = TimeRange(min(suggested), max(row["end_at"] for row in estimates))
+    form = interval_form(services, finding.point_id, finding.quantity, period, say)
+    entries = [replace(entry, suggested=suggested.get(entry.at)) for entry in form.entries]
+    return replace(form, entries=entries)
 
 
 def interval_form(services: Services, point_id: int, key: str, period: TimeRange, say: Language) -> EditForm:

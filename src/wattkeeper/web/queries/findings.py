@@ -105,6 +105,8 @@ class FindingLine:
     edit_id: int | None
     edit_address: str
     """Where another value is proposed."""
+    estimate_address: str | None
+    """Where an estimate is proposed; None where there are no intervals to estimate."""
     open: bool
 
 
@@ -141,6 +143,9 @@ def finding_line(finding: FindingView, say: Language) -> FindingLine:
         note=finding.note,
         edit_id=finding.edit_id,
         edit_address=edit_address(finding),
+        estimate_address=f"/exceptions/{finding.id}/estimate"
+        if finding.point_id is not None and is_energy(finding.quantity)
+        else None,
         open=finding.state is FindingState.OPEN,
     )
 

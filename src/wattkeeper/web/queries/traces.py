@@ -8,10 +8,11 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from wattkeeper.kernel.timerange import TimeRange
+from wattkeeper.readings.boundaries import AT_BOUNDARY
 from wattkeeper.readings.editing.values import EditKind, VersionView
 from wattkeeper.readings.quantities import Quantity, quantity
 from wattkeeper.readings.schemas import ESTIMATES
-from wattkeeper.readings.tracing import AT_BOUNDARY, Mark, Part, trace_interval
+from wattkeeper.readings.tracing import Mark, Part, trace_interval
 from wattkeeper.registry.errors import NotFound
 from wattkeeper.registry.values import InstalledMeter
 from wattkeeper.web.language import DEFAULT_ZONE, Language
@@ -124,7 +125,8 @@ def nearest_instant(services: Services, meter_id: int, key: str, at: datetime) -
     """The instant of the reading that stands for this one: its own, else the nearest within 30 s; NotFound for none."""
     with services.database.read() as session:
         services.registry(session).get_meter(meter_id)
-    near = TimeRange(at - AT_BOUNDARY, at + AT_BOUNDARY + timedelta(microseconds=1))
+    beside = timedelta(microseconds=AT_BOUNDARY)
+    near = TimeRange(at - beside, at + beside + timedelta(microseconds=1))
     found = services.store.readings(meter_ids=[meter_id], quantities=[key], period=near)[
         "read_at"
     ].to_pylist()
