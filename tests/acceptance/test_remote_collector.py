@@ -16,6 +16,7 @@ import pytest
 
 from wattkeeper.app import Parts
 from wattkeeper.cli.client import ask, running_server
+from wattkeeper.kernel.ownership import find_owner
 from wattkeeper.readings.store import ReadingsStore
 from wattkeeper.security.rights import Right, Role
 from wattkeeper.security.users import UserWanted
@@ -220,8 +221,11 @@ class Two:
         return after["batches"] == 0 and after["error"] is None and after["sent"] == before["sent"]
 
     def _answers(self, name: str) -> bool:
+        owner = find_owner(self._folders[name])
+        if owner is None or owner.socket is None:
+            return False
         with socket.socket(socket.AF_UNIX) as probe:
-            return probe.connect_ex(str(self._folders[name] / "wattkeeper.sock")) == 0
+            return probe.connect_ex(str(owner.socket)) == 0
 
     def _begun(self, name: str, port: int):
         environment = self._environment[name]

@@ -73,18 +73,20 @@ class Platform:
         """
         answer = await self._post(
             "/api/v1/batches",
+            wants="acknowledged",
             params={"collector": collector, "run": shipment.run.hex(), "last": str(shipment.last)},
             content=shipment.payload,
             headers={"content-type": "application/octet-stream"},
         )
-        return Answer(int(answer["acknowledged"]), _identities(answer["unknown"]))
+        return Answer(answer["acknowledged"], _identities(answer["unknown"]))
 
     async def known(self, meters: Sequence[MeterIdentity]) -> tuple[MeterIdentity, ...]:
         """Those of some meters that are registered on the platform."""
         listed = [meter._asdict() for meter in meters]
-        return _identities((await self._post("/api/v1/batches/meters", json={"meters": listed}))["known"])
+        answer = await self._post("/api/v1/batches/meters", wants="known", json={"meters": listed})
+        return _identities(answer["known"])
 
-    async def _post(self, path: str, **request: Any) -> Any:
+    async def _post(self, path: str, *, wants: str, **request: Any) -> Any:
         try:
             answer = await self._client.post(f"{self._url}{path}", **request)
         except httpx2.HTTPError as error:
@@ -92,12 +94,16 @@ class Platform:
                 f"The platform {self._url} cannot be reached: {error or type(error).__name__}.",
                 hint="Readings wait in the outbox and in the store.",
             ) from None
+        said = _json(answer)
         if answer.is_success:
-            return _json(answer)
-        problem = _json(answer)
-        if answer.status_code == _CONFLICT and problem.get("type") == _BASE_UNKNOWN:
-            raise BaseUnknown(str(problem["detail"]))
-        raise self._refusal(answer.status_code, str(problem.get("detail", "no reason given")))
+            if wants not in said:
+                raise PlatformRefuses(
+                    f"What answers at {self._url} is no Wattkeeper.", hint="Correct forward_url, its address."
+                )
+            return said
+        if answer.status_code == _CONFLICT and said.get("type") == _BASE_UNKNOWN:
+            raise BaseUnknown(str(said["detail"]))
+        raise self._refusal(answer.status_code, str(said.get("detail", "no reason given")))
 
     def _refusal(self, status: int, why: str) -> ReadingsError:
         if status in _REFUSED:
@@ -113,18 +119,13 @@ class Platform:
         return PlatformAway(f"The platform {self._url} cannot take readings now ({status}): {why}")
 
 
-def _json(answer: httpx2.Response) -> Any:
+def _json(answer: httpx2.Response) -> dict[str, Any]:
+    """What was said; nothing where it was no JSON object."""
     try:
         found = answer.json()
     except ValueError:
-        return {} if answer.is_error else _no_platform(answer)
-    return found if isinstance(found, dict) else _no_platform(answer)
-
-
-def _no_platform(answer: httpx2.Response) -> Any:
-    raise PlatformRefuses(
-        f"What answers at {answer.url.host} is no Wattkeeper.", hint="Correct forward_url, its address."
-    )
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _identities(listed: Sequence[Any]) -> tuple[MeterIdentity, ...]:

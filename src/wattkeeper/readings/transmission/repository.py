@@ -13,6 +13,7 @@ from wattkeeper.readings.transmission.identities import MeterIdentity
 from wattkeeper.readings.transmission.models import RemoteCollector, RemoteRun, UnknownRemoteMeter
 from wattkeeper.readings.transmission.values import Delivery, RemoteCollectorView
 from wattkeeper.registry.models import Link, Meter
+from wattkeeper.security.audit import record
 
 MOST_UNKNOWN: Final = 1000
 """Unknown meters remembered of one collector; a person registers a file of them, not one by one."""
@@ -100,6 +101,8 @@ class RemoteCollectors:
                 id=delivery.collector, name=delivery.name, first_at=now, last_at=now, readings=0
             )
             self._session.add(collector)
+            subject = ("remote_collector", delivery.collector)
+            record(self._session, "remote_collector.new", now=now, subject=subject, name=delivery.name)
         collector.name, collector.last_at = delivery.name, now
         collector.readings += readings
         run = self._session.get(RemoteRun, (delivery.collector, delivery.run))
