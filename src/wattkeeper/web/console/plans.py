@@ -45,7 +45,7 @@ PLANS: Final[Table[PlanLine]] = Table(
         Column(N_("Name"), lambda line: line.name),
         Column(N_("State"), lambda line: line.state),
         Column(N_("Quantities"), lambda line: ", ".join(line.quantity_keys)),
-        Column(N_("Period"), lambda line: line.period),
+        Column(N_("Read every"), lambda line: line.period),
         Column(N_("Spread over links"), lambda line: line.jitter),
         Column(N_("Window"), lambda line: line.window),
         Column(N_("Gaps are filled"), lambda line: line.gaps),
