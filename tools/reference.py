@@ -1,6 +1,6 @@
-"""Write the reference pages that the code itself knows: settings, command line, quantities, roles, drivers, register maps.
+"""Write the reference pages that the code itself knows: settings, command line, quantities, rules, roles, drivers, maps.
 
-uv run python tools/reference.py           # write docs/reference/{settings,cli,quantities,roles,drivers,modbus-maps}.md
+uv run python tools/reference.py           # write docs/reference/{settings,cli,quantities,validation-rules,...}.md
 uv run python tools/reference.py --check   # fail when they are not what the code says
 """
 
@@ -18,6 +18,7 @@ from wattkeeper.cli.main import app
 from wattkeeper.protocols.modbus.coalescing import coalesce
 from wattkeeper.protocols.modbus.mapfiles import shipped_maps
 from wattkeeper.readings.quantities import QUANTITIES
+from wattkeeper.readings.validation.rules import RULES, Parameter
 from wattkeeper.security.rights import ROLE_RIGHTS, WHOLE, Right
 from wattkeeper.settings import Settings
 
@@ -132,6 +133,37 @@ def quantities_page() -> str:
     return "\n".join([*lines, ""])
 
 
+def rules_page() -> str:
+    """Every rule of validation: what it says, how much it matters, its parameters and where it comes from."""
+    lines = [
+        "# Rules of validation",
+        "",
+        WRITTEN,
+        "",
+        "What may be wrong with readings, one rule each. Every rule has the parameter `enabled` (1) beside those listed. A",
+        "parameter is set for a class of metering point, or for all, from an instant on, by an administrator:",
+        "`POST /api/v1/validation/rules/{code}/parameters`. How they work together:",
+        "[cleaning](../explanation/cleaning.md).",
+        "",
+        "| rule | severity | 名称 | name | what it says | parameters | source |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for rule in RULES.values():
+        numbers = "; ".join(
+            _parameter(parameter) for parameter in rule.parameters if parameter.key != "enabled"
+        )
+        lines.append(
+            f"| `{rule.code}` | {rule.severity} | {rule.name_zh} | {rule.name_en} | {rule.about_en} | {numbers} | {rule.source} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def _parameter(parameter: Parameter) -> str:
+    value = f"`{parameter.key}` {parameter.default}{f' {parameter.unit}' if parameter.unit else ''}"
+    others = ", ".join(f"{kind} {own}" for kind, own in parameter.by_kind.items())
+    return f"{value} ({others})" if others else value
+
+
 def drivers_page() -> str:
     """Every driver's quality file: what is done, what is not, and what it was checked against."""
     lines = [
@@ -215,6 +247,7 @@ def main() -> int:
         "cli.md": cli_page(),
         "quantities.md": quantities_page(),
         "roles.md": roles_page(),
+        "validation-rules.md": rules_page(),
         "drivers.md": drivers_page(),
         "modbus-maps.md": modbus_maps_page(),
     }

@@ -107,11 +107,10 @@ def _of_day(code: str, found: DayFinding, parameters: Parameters) -> dict[str, A
 
 
 def _of_hits(code: str, hits: Hits, readings: Readings) -> Iterator[dict[str, Any]]:
-    if not len(hits.rows):
-        return
     enabled = readings.number(code, "enabled", hits.rows) > 0
     hits = hits.only(enabled & readings.judged[hits.rows])
-    yield from (_daily if hits.daily else _single)(code, hits, readings)
+    if len(hits.rows):
+        yield from (_daily if hits.daily else _single)(code, hits, readings)
 
 
 def _single(code: str, hits: Hits, readings: Readings) -> Iterator[dict[str, Any]]:
