@@ -77,3 +77,29 @@ def test_a_meter_password_that_is_no_8_digits_is_refused_and_not_repeated(monkey
     told = f"{caught.value.message} {caught.value.hint}"
     assert "a meter password has 8 digits: level and password, such as 02123456" in told
     assert password not in told
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://meters.example.org", "https://10.0.0.7:8645", "http://127.0.0.1:8645", "http://localhost"],
+)
+def test_readings_are_sent_over_tls_or_within_this_machine(url):
+    settings = load_settings(forward_url=url, forward_token="wk_secret")
+    assert settings.forward_url == url
+    assert "wk_secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://meters.example.org", "meters.example.org", "https://a/b", "http://localhost.evil"]
+)
+def test_a_platform_that_would_get_the_token_in_the_clear_is_refused(url):
+    with pytest.raises(SettingsError, match="forward_url"):
+        load_settings(forward_url=url, forward_token="wk_secret")
+
+
+def test_a_platform_needs_a_token_which_no_error_repeats():
+    with pytest.raises(SettingsError, match="forward_url needs forward_token"):
+        load_settings(forward_url="https://meters.example.org")
+    with pytest.raises(SettingsError) as refused:
+        load_settings(forward_token=["wk_secret"])
+    assert "wk_secret" not in str(refused.value)

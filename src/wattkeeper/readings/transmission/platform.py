@@ -91,7 +91,7 @@ class Platform:
             answer = await self._client.post(f"{self._url}{path}", **request)
         except httpx2.HTTPError as error:
             raise PlatformAway(
-                f"The platform {self._url} cannot be reached: {error or type(error).__name__}.",
+                f"The platform {self._url} cannot be reached: {str(error) or type(error).__name__}.",
                 hint="Readings wait in the outbox and in the store.",
             ) from None
         said = _json(answer)
