@@ -84,7 +84,7 @@ def test_a_form_begins_with_what_holds_and_says_what_each_rests_on(place):
     assert 'data-ground="missing"' in silent
     month = f"/edits/new?point={point}&start=2026-11-01T00:00:00Z&end=2026-11-22T00:00:00Z"
     assert place.li.get(month).status_code == 400
-    assert place.li.get("/edits/new").status_code == 400
+    assert "A value is edited from its trace" in place.li.get("/edits/new").text
 
 
 def test_another_person_approves_and_the_value_counts_as_edited(place):

@@ -19,9 +19,9 @@ from wattkeeper.security.rights import Role
 
 HOME, TRADE = "A1", "A2"
 BY_ID = {
-    "meter": ("/meters/{}", "/meters/{}/control", "/meters/{}/commands.csv", "/api/v1/meters/{}/control", "/meters/{}/values.csv", "/meters/{}/installations.xlsx", "/api/v1/meters/{}", "/api/v1/meters/{}/values",
+    "meter": ("/meters/{}", "/meters/{}/control", "/meters/{}/commands.csv", "/api/v1/meters/{}/control", "/meters/{}/values.csv", "/readings/{}/active_energy_import/latest", "/meters/{}/installations.xlsx", "/api/v1/meters/{}", "/api/v1/meters/{}/values",
               "/api/v1/meters/{}/readings?quantity=voltage_l1"),
-    "point": ("/points/{}/load-curve.csv", "/api/v1/points/{}/load-curve"),
+    "point": ("/points/{}/load-curve.csv", "/points/{}/days/2026-11-22", "/points/{}/intervals/2026-11-22T01:00:00Z", "/api/v1/points/{}/load-curve"),
     "account": ("/accounts/{}", "/accounts/{}/bills.csv", "/accounts/{}/statement.csv", "/api/v1/accounts/{}", "/api/v1/accounts/{}/statement",
                 "/api/v1/accounts/{}/payments", "/api/v1/accounts/{}/tariffs"),
     "customer": ("/customers/{}", "/api/v1/customers/{}"),
@@ -40,7 +40,7 @@ WRITES = {
 LISTS = [
     "/meters", "/meters.csv", "/api/v1/meters?limit=500", "/accounts", "/accounts.csv", "/api/v1/accounts?limit=500", "/customers", "/customers.csv",
     "/api/v1/customers?limit=500", "/bills", "/bills.csv", "/api/v1/bills?limit=500", "/payments", "/payments.csv", "/api/v1/payments?limit=500", "/areas",
-    "/areas.csv", "/api/v1/areas", "/", "/commands", "/commands.csv", "/api/v1/command-batches?limit=500", "/api/v1/commands?limit=500",
+    "/areas.csv", "/quality", "/quality.csv", "/quality/points", "/quality/points.csv", "/exceptions", "/exceptions.csv", "/edits?list=all", "/edits.csv?list=all", "/api/v1/areas", "/", "/commands", "/commands.csv", "/api/v1/command-batches?limit=500", "/api/v1/commands?limit=500",
     "/collection", "/collection.csv", "/plans", "/plans.csv", "/api/v1/plans", "/clocks", "/clocks.csv", "/recordings", "/recordings.csv",
 ]  # fmt: skip
 

@@ -38,7 +38,7 @@ def edit_form(
     start: datetime | None = None,
     end: datetime | None = None,
     finding: Annotated[int | None, Query(ge=1, le=2**53)] = None,
-) -> HTMLResponse:
+) -> Response:
     """The form that proposes other values: for a reading of a meter, or for a period's intervals of a point."""
     services, say = services_of(request), language_of(request)
     if meter is not None and at is not None:
@@ -46,9 +46,7 @@ def edit_form(
     elif point is not None and start is not None and end is not None:
         form = interval_form(services, point, quantity, TimeRange(_aware(start), _aware(end)), say)
     else:
-        raise BadRequest(
-            "This form needs to know of what.", hint="Open it from a reading, an interval or an exception."
-        )
+        return RedirectResponse("/edits", status_code=303)  # the list says where the form is opened from
     return _form(request, form, finding=finding)
 
 

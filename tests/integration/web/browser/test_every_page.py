@@ -5,7 +5,10 @@ import pytest
 from wattkeeper.web.access import conditions, routes
 from wattkeeper.web.application import create_application
 
-PLACES = {"{point_id}": "1", "{meter_id}": "1", "{bill_id}": "1", "{account_id}": "1", "{code}": "north"}
+PLACES = {
+    "{point_id}": "1", "{meter_id}": "1", "{bill_id}": "1", "{account_id}": "1", "{code}": "north",
+    "{day}": "2026-11-22", "{instant}": "2026-11-22T01:00:00Z", "{quantity}": "active_energy_import",
+}  # fmt: skip
 LOOKS = [
     pytest.param({"language": "zh", "theme": "light", "phone": False}, id="zh-light-desktop"),
     pytest.param({"language": "en", "theme": "dark", "phone": True}, id="en-dark-phone"),
