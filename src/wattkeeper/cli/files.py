@@ -149,7 +149,7 @@ def _export_here(settings: Settings, asked: _Asked, output: Path) -> int:
         reading_files.note_export(parts.database, wanted, asked.file_format, now=now)
         with _rows_shown("writing") as show:
             say = language("zh" if chinese() else "en")
-            chunks = reading_files.export_chunks(rows.told(show), asked.file_format, zone, say)
+            chunks = reading_files.export_chunks(rows.told(show), asked.file_format, zone, say, now=now)
             _write(chunks, output, lambda _: None)
         return rows.rows
 
@@ -209,6 +209,14 @@ def import_readings(  # noqa: PLR0917 (options)
     zone: Annotated[
         str | None, typer.Option("--zone", help="Of times without an offset; else the site's.")
     ] = None,
+    meters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--meter",
+            help="Whose values those of a name in a Green Button or IEC file are. Can be repeated.",
+            metavar="NAME=OURS",
+        ),
+    ] = None,
     dates: Annotated[
         str | None, typer.Option("--dates", help="How dates are written: ymd, dmy, mdy or epoch.")
     ] = None,
@@ -226,6 +234,9 @@ def import_readings(  # noqa: PLR0917 (options)
     mapping = None
     if columns or any(value is not None for value in changes.values()):
         mapping = _changed(office.guess(file, zone), columns or [], changes)
+    if meters:
+        named = (text.rpartition("=") for text in meters)
+        mapping = (mapping or {}) | {"meters": {theirs: ours for theirs, _, ours in named}}
     if dry_run:
         outcome = office.preview(file, mapping, zone)
     else:

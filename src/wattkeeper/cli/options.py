@@ -1,9 +1,8 @@
 """Options that several commands take."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -21,7 +20,7 @@ class WithDefault(TyperGroup):
 
     DEFAULT = "meters"
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the default in front of what names none of the commands."""
         if args and args[0] not in {*self.commands, "--help", "-h"}:
             args = [self.DEFAULT, *args]

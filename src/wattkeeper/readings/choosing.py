@@ -80,8 +80,8 @@ def _membership(
         elif not energy and one.kind == "meter":
             wanted[series, one.id].append(None)
         else:
-            for point, meter, span in mine:
-                wanted[series, point if energy else meter].append(span)
+            for point, meter, hung in mine:
+                wanted[series, point if energy else meter].append(hung)
     members = tuple(
         Member(series, owner, part) for (series, owner), parts in wanted.items() for part in _joined(parts)
     )

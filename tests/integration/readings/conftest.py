@@ -4,15 +4,20 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from wattkeeper.readings.schemas import READING_SCHEMA
+from wattkeeper.readings.files.importing import Broken, staged
+from wattkeeper.readings.schemas import READING_SCHEMA, Appended
 from wattkeeper.readings.store import ReadingsStore
+from wattkeeper.registry.models import PointKind
+from wattkeeper.registry.repository import Registry
+from wattkeeper.registry.scope import EVERYTHING
+from wattkeeper.registry.service import install_meter
 
 WRITER = Path(__file__).with_name("writer_process.py")
 
@@ -94,3 +99,60 @@ def rows() -> Callable[[pa.Table], list[tuple[int, datetime, str]]]:
         return [(r["meter_id"], r["read_at"], str(r["value"].normalize() + 0)) for r in table.to_pylist()]
 
     return short
+
+
+IMPORTED_AT = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+@pytest.fixture
+def office(database, tmp_path):
+    """Meters 000000000161 and 000000000162 at the points P-1 and P-2, and files to import."""
+    with database.write() as session:
+        registry = Registry(session)
+        site = registry.add_site(code="S", name="Site", zone="Asia/Shanghai")
+        link = registry.add_link(code="bus", name="bus", url="tcp://127.0.0.1:9")
+        for number in (1, 2):
+            point = registry.add_point(site_id=site.id, code=f"P-{number}", name="", kind=PointKind.HOUSEHOLD)
+            meter = registry.add_meter(address=f"00000000016{number}", link_id=link.id)
+            install_meter(session, point_id=point.id, meter_id=meter.id, at=datetime(2026, 1, 1, tzinfo=UTC))
+    with ReadingsStore.open(tmp_path / "readings") as store:
+        yield Office(database, store, tmp_path)
+
+
+class Office:
+    def __init__(self, database, store, folder: Path) -> None:
+        self.database, self.store, self.folder = database, store, folder
+
+    def file(self, content: str | bytes, name="readings.csv", encoding="utf-8") -> Path:
+        path = self.folder / name
+        path.write_bytes(content.encode(encoding) if isinstance(content, str) else content)
+        return path
+
+    def looked(self, content, *, zone="Asia/Shanghai", mapping=None, **file):
+        path = self.file(content, **file)
+        with staged(path, path.name, self.database, EVERYTHING, zone=zone, mapping=mapping) as found:
+            return found.preview
+
+    def take_in(
+        self, content, *, zone="Asia/Shanghai", mapping=None, broken=Broken.REFUSE, **file
+    ) -> Appended:
+        path = self.file(content, **file)
+        with staged(path, path.name, self.database, EVERYTHING, zone=zone, mapping=mapping) as found:
+            return found.take_in(self.database, self.store, broken=broken, now=IMPORTED_AT).stored
+
+    def stored(self):
+        """(meter, quantity, moment in UTC, value) of every reading."""
+        table = self.store.readings().to_pylist()
+        assert {row["source"] for row in table} <= {"imported"}
+        return [
+            (
+                row["meter_id"],
+                row["quantity"],
+                f"{row['read_at']:%m-%d %H:%M}",
+                str(row["value"].normalize() + 0),
+            )
+            for row in table
+        ]
+
+    def wrong(self, content, **kind):
+        return [(e.row, e.column, e.text, e.code) for e in self.looked(content, **kind).looked.errors]

@@ -3,7 +3,6 @@
 import io
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -23,69 +22,12 @@ from wattkeeper.readings.files.tables import TableFormat, written
 from wattkeeper.readings.schemas import READING_SCHEMA, Appended
 from wattkeeper.readings.store import ReadingsStore
 from wattkeeper.registry.chosen import Wanted
-from wattkeeper.registry.models import PointKind
-from wattkeeper.registry.repository import Registry
 from wattkeeper.registry.scope import EVERYTHING
-from wattkeeper.registry.service import install_meter
 from wattkeeper.security.models import AuditEvent
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 INSTALLED = datetime(2026, 1, 1, tzinfo=UTC)
 BERLIN, SHANGHAI = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Shanghai")
-
-
-@pytest.fixture
-def office(database, tmp_path):
-    """Meters 000000000161 and 000000000162 at the points P-1 and P-2, and files to import."""
-    with database.write() as session:
-        registry = Registry(session)
-        site = registry.add_site(code="S", name="Site", zone="Asia/Shanghai")
-        link = registry.add_link(code="bus", name="bus", url="tcp://127.0.0.1:9")
-        for number in (1, 2):
-            point = registry.add_point(site_id=site.id, code=f"P-{number}", name="", kind=PointKind.HOUSEHOLD)
-            meter = registry.add_meter(address=f"00000000016{number}", link_id=link.id)
-            install_meter(session, point_id=point.id, meter_id=meter.id, at=INSTALLED)
-    with ReadingsStore.open(tmp_path / "readings") as store:
-        yield Office(database, store, tmp_path)
-
-
-class Office:
-    def __init__(self, database, store, folder: Path) -> None:
-        self.database, self.store, self.folder = database, store, folder
-
-    def file(self, content: str | bytes, name="readings.csv", encoding="utf-8") -> Path:
-        path = self.folder / name
-        path.write_bytes(content.encode(encoding) if isinstance(content, str) else content)
-        return path
-
-    def looked(self, content, *, zone="Asia/Shanghai", mapping=None, **file):
-        path = self.file(content, **file)
-        with staged(path, path.name, self.database, EVERYTHING, zone=zone, mapping=mapping) as found:
-            return found.preview
-
-    def take_in(
-        self, content, *, zone="Asia/Shanghai", mapping=None, broken=Broken.REFUSE, **file
-    ) -> Appended:
-        path = self.file(content, **file)
-        with staged(path, path.name, self.database, EVERYTHING, zone=zone, mapping=mapping) as found:
-            return found.take_in(self.database, self.store, broken=broken, now=NOW).stored
-
-    def stored(self):
-        """(meter, quantity, moment in UTC, value) of every reading."""
-        table = self.store.readings().to_pylist()
-        assert {row["source"] for row in table} <= {"imported"}
-        return [
-            (
-                row["meter_id"],
-                row["quantity"],
-                f"{row['read_at']:%m-%d %H:%M}",
-                str(row["value"].normalize() + 0),
-            )
-            for row in table
-        ]
-
-    def wrong(self, content, **kind):
-        return [(e.row, e.column, e.text, e.code) for e in self.looked(content, **kind).looked.errors]
 
 
 IMPORT = "active_energy_import"

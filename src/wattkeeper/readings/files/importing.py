@@ -4,6 +4,7 @@ A file is staged once, judged as a whole, and taken in in batches, each of which
 file that was stopped half way may be imported again: what is in already is dropped as a repeat.
 """
 
+import codecs
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,11 +16,13 @@ from typing import Any, Final
 from sqlalchemy.orm import Session
 
 from wattkeeper.kernel.database import Database
-from wattkeeper.readings.errors import NothingImported
-from wattkeeper.readings.files import incoming, staging
+from wattkeeper.readings.errors import BadMapping, FileUnreadable, NothingImported
+from wattkeeper.readings.files import espi, iec61968, incoming, staging
 from wattkeeper.readings.files.incoming import Looked
 from wattkeeper.readings.files.mapping import Mapping, Role, detected, fingerprint
 from wattkeeper.readings.files.repository import FileMappings
+from wattkeeper.readings.files.safe_xml import root_name
+from wattkeeper.readings.files.self_described import Value, WrongValue, stage_values
 from wattkeeper.readings.files.sheets import Sheet, open_sheet
 from wattkeeper.readings.files.staging import Stage
 from wattkeeper.readings.schemas import Appended
@@ -144,6 +147,11 @@ def staged(
         UnknownQuantity: the mapping names a quantity that is none.
 
     """
+    described = _self_described(path, name)
+    if described is not None:
+        with _described(name, described, database, scope, _names(mapping)) as found:
+            yield found
+        return
     sheet = open_sheet(path, name)
     with database.read() as session:
         chosen, remembered = _mapping(sheet, session, zone, mapping)
@@ -161,8 +169,58 @@ def staged(
         )
 
 
+@contextmanager
+def _described(
+    name: str,
+    values: Iterator[Value | WrongValue],
+    database: Database,
+    scope: Scope,
+    names: dict[str, str],
+) -> Iterator[StagedFile]:
+    """A file of a format that says itself what it has; ``names`` says who of ours its meters and points are."""
+    with Stage() as stage:
+        rows = stage_values(stage, values, names)
+        with database.read() as session:
+            incoming.resolve(stage, session, scope, named_in=None)
+        yield StagedFile(stage, Preview(name, (), (), None, False, rows, incoming.look(stage, ())))  # noqa: FBT003
+
+
+def _self_described(path: Path, name: str) -> Iterator[Value | WrongValue] | None:
+    """The values of Green Button and IEC 61968-9 files; None of other files."""
+    with path.open("rb") as file:
+        start = file.read(1 << 12).lstrip(codecs.BOM_UTF8).lstrip()
+    if start.startswith(b"{"):
+        return iec61968.json_values(path, name)
+    if not start.startswith(b"<"):
+        return None
+    root = root_name(path)
+    if root == "feed":
+        return espi.values(path, name)
+    if root is not None and (
+        root.startswith("MeterReadings") or root.endswith(("Message", "MeterReadings", "Envelope"))
+    ):
+        return iec61968.xml_values(path, name)
+    raise FileUnreadable(
+        f"{name} is XML of a kind that is not known here{f' ({root})' if root else ''}.",
+        hint="Green Button feeds and IEC 61968-9 MeterReadings are.",
+    )
+
+
+def _names(mapping: Any | None) -> dict[str, str]:
+    """Who of ours is meant by the names of a file that says itself what it has."""
+    names = mapping.get("meters", {}) if isinstance(mapping, dict) else {}
+    if not isinstance(names, dict):
+        raise BadMapping(
+            "The meters of a mapping are names in the file, each with ours.",
+            hint='{"meters": {"Front": "P-1"}}',
+        )
+    return {str(theirs): str(ours) for theirs, ours in names.items()}
+
+
 def guess(path: Path, name: str, database: Database, *, zone: str) -> Preview:
     """The mapping a file would be read by, and its first rows: for a file whose mapping is not complete yet."""
+    if _self_described(path, name) is not None:
+        return Preview(name, (), (), None, False, 0, incoming.NOTHING_LOOKED)  # noqa: FBT003
     sheet = open_sheet(path, name)
     with database.read() as session:
         chosen, remembered = _mapping(sheet, session, zone, None)

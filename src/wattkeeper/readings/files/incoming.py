@@ -1,6 +1,6 @@
 """Staged values on their way into the stores: whose they are, what is wrong with them, and taking them in."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -226,7 +226,7 @@ def _owners(names: list[str], session: Session, scope: Scope) -> tuple[pa.Table,
     )  # fmt: skip
 
 
-def _table(rows: list[tuple[object, ...]], *columns: tuple[str, pa.DataType]) -> pa.Table:
+def _table(rows: Sequence[tuple[object, ...]], *columns: tuple[str, pa.DataType]) -> pa.Table:
     schema = pa.schema(columns)
     parts = zip(*rows, strict=True) if rows else ((),) * len(columns)
     return pa.table(

@@ -17,3 +17,7 @@ class FileFormat(StrEnum):
     PARQUET = "parquet"
     ARROW = "arrow"
     XLSX = "xlsx"
+    ESPI = "espi"
+    """Green Button XML."""
+    IEC_XML = "iec61968-xml"
+    IEC_JSON = "iec61968-json"

@@ -4,7 +4,7 @@ import enum
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -162,7 +162,7 @@ def _words(status: pa.Array, flags: type[enum.IntFlag]) -> pa.Array:
     return _mapped(status, lambda value: "|".join((flag.name or "").lower() for flag in flags(value)))
 
 
-def _mapped(column: pa.Array, word: Callable[[int | str], str]) -> pa.Array:
+def _mapped(column: pa.Array, word: Callable[[Any], str]) -> pa.Array:
     """Each distinct value looked up once."""
     coded = pc.dictionary_encode(column)
     return pa.array([word(key) for key in coded.dictionary.to_pylist()], pa.string()).take(coded.indices)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import duckdb
 import pyarrow as pa
@@ -60,10 +60,12 @@ class Stage:
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="wattkeeper-import-")
         place = Path(self._folder.name)
-        config = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-        self.cursor = duckdb.connect(
-            str(place / "stage.duckdb"), config=config | {"temp_directory": str(place / "spill")}
-        )
+        config: dict[str, Any] = {
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "temp_directory": str(place / "spill"),
+        }
+        self.cursor = duckdb.connect(str(place / "stage.duckdb"), config=config)
         for name, schema in (("cell", CELL_SCHEMA), ("wrong", WRONG_SCHEMA)):
             self.cursor.register("shape", schema.empty_table())
             self.cursor.execute(f"CREATE TABLE {name} AS FROM shape")

@@ -25,7 +25,9 @@ from wattkeeper.web.queries import reading_files, reading_imports
 router = APIRouter(prefix="/readings", tags=["readings as files"])
 ROWS: Final = "x-wattkeeper-rows"
 """How many rows a file has, told before it begins."""
-_FILES: Final = {200: {"content": {kind: {} for kind in MEDIA_TYPES.values()}, "description": "The file."}}
+_FILES: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {kind: {} for kind in MEDIA_TYPES.values()}, "description": "The file."}
+}
 
 
 @router.get(
@@ -58,7 +60,7 @@ def get_export(
     with services.database.read() as session:
         rows = outgoing(session, services.scope, services.store, asked)
     reading_files.note_export(services.database, asked, format, now=services.clock())
-    body = reading_files.export_chunks(rows, format, zone, language_of(request))
+    body = reading_files.export_chunks(rows, format, zone, language_of(request), now=services.clock())
     headers = {
         "content-disposition": f'attachment; filename="{what.value}.{ENDINGS[format]}"',
         ROWS: str(rows.rows),

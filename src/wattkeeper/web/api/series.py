@@ -146,8 +146,9 @@ def _laid(laid: Laid) -> shapes.SeriesPeriod:
         end=laid.period.closed_end,
         starts=laid.starts,
         series=[
-            shapes.OneSeries(
-                kind=one.kind, id=one.id, code=one.code, name=one.name, total=one.total, **one.columns
+            shapes.OneSeries.model_validate(
+                {"kind": one.kind, "id": one.id, "code": one.code, "name": one.name, "total": one.total}
+                | one.columns
             )
             for one in laid.series
         ],

@@ -84,10 +84,12 @@ def note_export(database: Database, asked: ExportAsked, file_format: FileFormat,
         )
 
 
-def export_chunks(rows: Outgoing, file_format: FileFormat, zone: ZoneInfo, say: Language) -> Iterator[bytes]:
+def export_chunks(
+    rows: Outgoing, file_format: FileFormat, zone: ZoneInfo, say: Language, *, now: datetime
+) -> Iterator[bytes]:
     """The file, piece by piece."""
     if file_format is not FileFormat.XLSX:
-        return file_of(rows, file_format, zone)
+        return file_of(rows, file_format, zone, now=now)
     return _sheet(rows, say.at(zone))
 
 
