@@ -50,6 +50,7 @@ FIGURES: Final[Mapping[str, str]] = {
     "highest_before_kw": N_("Highest load of the days before (kW)"),
     "days_before": N_("Days before"),
     "median_kw": N_("Median load (kW)"),
+    "lowest_before_kw": N_("Lowest median load of the days before (kW)"),
     "still_since_at": N_("Unchanged since"),
     "equal_readings": N_("Equal readings in a row"),
     "current_a": N_("Current (A)"),
