@@ -40,6 +40,7 @@ from wattkeeper.collection.plan_repository import PlanRepository
 from wattkeeper.collection.schedule import Rhythm
 from wattkeeper.collection.values import CollectorOptions, PlanTerms
 from wattkeeper.kernel.database import Database
+from wattkeeper.kernel.garbage import keep_pauses_short
 from wattkeeper.kernel.hub import Hub
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.readings.store import ReadingsStore
@@ -172,8 +173,7 @@ async def _collect(database: Database, store: ReadingsStore, meters: int, links:
     watch = asyncio.create_task(_watch(delays))
     began = time.perf_counter()
     await collector.start()
-    gc.collect()
-    gc.freeze()  # likewise
+    keep_pauses_short()  # likewise
     await _until_idle(collector)
     await _until_refused(collector, meters)
     registers = time.perf_counter() - began

@@ -35,6 +35,7 @@ from wattkeeper.collection.values import CollectorOptions
 from wattkeeper.kernel.database import Database
 from wattkeeper.kernel.errors import WattkeeperError
 from wattkeeper.kernel.feed import ChangeFeed
+from wattkeeper.kernel.garbage import keep_pauses_short
 from wattkeeper.kernel.hub import Hub, Subscription
 from wattkeeper.kernel.ownership import FolderLock
 from wattkeeper.monitoring.limits import Limits
@@ -187,8 +188,7 @@ class Server:
                 url=url, socket=_socket_path(settings), tls=settings.tls_certificate is not None
             )
             async with _signals(self.stop), self._background():
-                gc.collect()
-                gc.freeze()  # and what was loaded of the fleet
+                keep_pauses_short()
                 web = self._web(listening)
                 serving = asyncio.create_task(web.serve(sockets=listening), name="web")
                 ready(url)
