@@ -2,12 +2,14 @@
 
 import io
 import json
+import re
 from datetime import datetime
 
 import pyarrow.parquet
 import pytest
 from python_calamine import CalamineWorkbook
 from sqlalchemy import select
+from tests.integration.web.conftest import SAME_ORIGIN
 
 from wattkeeper.security.models import AuditEvent
 
@@ -109,3 +111,43 @@ def test_a_file_with_wrong_cells_goes_in_without_them_only_when_asked(client, to
 @pytest.mark.parametrize("mapping", ["{", "[]", '{"columns": 7, "zone": "UTC"}'])
 def test_a_mapping_that_is_none_is_said(client, mapping):
     assert sent(client, f"{IMPORT}/preview", mapping=mapping).status_code == 422
+
+
+PAGE = "/import/readings"
+
+
+def posted(browser, path, **form):
+    return browser.post(path, data=form, headers=SAME_ORIGIN)
+
+
+def chosen(browser, content, name="page.csv"):
+    page = browser.post(f"{PAGE}/preview", files={"file": (name, content)}, headers=SAME_ORIGIN)
+    return page, re.search(rf"{PAGE}/([\w-]+)/", page.text)[1]
+
+
+def test_a_person_sees_what_is_wrong_and_takes_in_the_rest(english, town):
+    page, token = chosen(english, FILE.replace("export", "export_t1"))
+    assert "There is no such meter and no such metering point." in page.text
+    assert "Import what is right: 1 values" in page.text
+    errors = english.get(f"{PAGE}/{token}/errors.csv").text.splitlines()
+    assert errors[1] == "3,meter,nobody,There is no such meter and no such metering point."
+    assert town.store.readings(quantities=["active_energy_export_t1"]).num_rows == 0
+    done = posted(english, f"{PAGE}/{token}/apply", wrong="skip")
+    assert "page.csv is imported: 1 values stored" in done.text
+    assert town.store.readings(quantities=["active_energy_export_t1"]).num_rows == 1
+
+
+def test_a_person_says_what_the_columns_mean_and_the_next_file_is_known(english):
+    content = "alpha,beta,gamma\n01.02.2020 00:00,000000000123,5\n"
+    page, token = chosen(english, content)
+    assert "Say which column is the time." in page.text
+    form = {
+        "role": ["time", "meter", "value"], "meter": ["", "", ""], "quantity": ["", "", "1-0:5.8.0"], "unit": ["", "", "kvarh"],
+        "zone": "Asia/Shanghai", "order": "dmy", "decimal": ".",
+    }  # fmt: skip
+    page = posted(english, f"{PAGE}/{token}/mapping", **form)
+    assert "Import all 1 values" in page.text
+    assert "is imported: 1 values stored" in posted(english, f"{PAGE}/{token}/apply").text
+    again, _ = chosen(english, content.replace("5\n", "6\n"))
+    assert "as for the last file with these headings" in again.text
+    assert "is no longer here" in posted(english, f"{PAGE}/{token}/apply").text
