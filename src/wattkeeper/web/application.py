@@ -61,6 +61,7 @@ from wattkeeper.web.console import (
     plans,
     point_day,
     quality,
+    reading_imports,
     recordings,
     reference,
     registry_forms,
@@ -78,6 +79,7 @@ from wattkeeper.web.portal import PORTAL
 from wattkeeper.web.queries.areas import energies
 from wattkeeper.web.queries.imports import Uploads
 from wattkeeper.web.queries.kept import KeptByScope
+from wattkeeper.web.queries.reading_imports import ReadingUploads
 from wattkeeper.web.queries.overview import RememberedByScope, figures
 from wattkeeper.web.queries.quality import quality_of
 from wattkeeper.web.services import Services
@@ -136,6 +138,7 @@ def create_application(services: Services) -> FastAPI:
     application.state.area_energies = KeptByScope(lambda scoped, _: energies(scoped), services.clock)
     application.state.quality = KeptByScope(quality_of, services.clock)
     application.state.uploads = Uploads()
+    application.state.reading_uploads = ReadingUploads()
     application.state.zone = functools.partial(first_zone, services)
     application.state.figures = RememberedByScope(
         lambda scoped: figures(scoped, first_zone(scoped)), services.clock
@@ -177,6 +180,7 @@ def create_application(services: Services) -> FastAPI:
         customer_files,
         tariffs,
         imports,
+        reading_imports,
         reference,
         search,
     ):
