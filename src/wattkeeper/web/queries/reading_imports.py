@@ -4,8 +4,10 @@ import contextvars
 import json
 import queue
 import secrets
+import shutil
 import tempfile
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,14 +40,16 @@ class ReadingUploads:
     """The files that were previewed last, on disk, by a token only their page knows."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="wattkeeper-uploads-")
+        self._folder = Path(tempfile.mkdtemp(prefix="wattkeeper-uploads-"))
+        # Gone with the application that has it, also when the process ends.
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._kept: OrderedDict[str, ReadingUpload] = OrderedDict()
         self._lock = threading.Lock()
 
     def keep(self, name: str | None, file: IO[bytes]) -> str:
         """Keep a file; the token to find it by."""
         token = secrets.token_urlsafe(16)
-        path = Path(self._folder.name, token)
+        path = self._folder / token
         _copy(file, path)
         with self._lock:
             self._kept[token] = ReadingUpload(name or "upload", path, None)
