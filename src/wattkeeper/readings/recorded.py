@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from wattkeeper.readings import batches
 from wattkeeper.readings.lake import Lake
+from wattkeeper.readings.layout import newest
 from wattkeeper.readings.schemas import EXCHANGE_SCHEMA, READING_SCHEMA
 from wattkeeper.readings.selection import chosen_ids, instant
 from wattkeeper.readings.versions import READINGS
@@ -28,6 +29,11 @@ class Recorded:
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
+
+    def newest(self) -> int:
+        """The moment of the last commit of readings [µs since 1970 UTC], from the catalogue alone; 0: there is none."""
+        with self._lake.reading() as cursor:
+            return newest(cursor, self._lake, (READINGS.name, READINGS.superseded), ("recorded_at",))
 
     def commits(self, *, after: int, most: int) -> list[Commit]:
         """The next commits behind a moment in which something was read from meters, and how many rows of that."""

@@ -23,8 +23,8 @@ from wattkeeper.readings.transmission.repository import MeterNames
 
 log = structlog.get_logger(__name__)
 
-MOST_ROWS: Final = 100_000
-"""Of one batch in the outbox; some 200 kB."""
+MOST_ROWS: Final = 50_000
+"""Of one batch in the outbox: 20 to 400 kB."""
 _MOST_COMMITS: Final = 10_000
 _MOST_EXCHANGES: Final = 20_000
 """Of one batch; some 500 kB of frames."""
@@ -37,6 +37,8 @@ class Feed:
         self._database = database
         self._store = store
         self._frames = frames
+        self._nothing_between = (0, 0)
+        """Moments between which the store has commits, but nothing that was read from meters."""
 
     def feed(self, outbox: Outbox) -> int:
         """Append the next commits to the outbox, and return how many readings that were; 0: there are none.
@@ -45,12 +47,16 @@ class Feed:
             OutboxFull: there is no room; the same are appended another time.
 
         """
-        commits = self._store.recorded.commits(after=outbox.fed_to, most=_MOST_COMMITS)
+        after, newest = outbox.fed_to, self._store.recorded.newest()
+        if newest <= after or self._nothing_between == (after, newest):
+            return 0
+        commits = self._store.recorded.commits(after=after, most=_MOST_COMMITS)
         if not commits:
+            self._nothing_between = (after, newest)
             return 0
         until = _end_of_first(commits)
-        readings = self._store.recorded.readings(after=outbox.fed_to, until=until)
-        outbox.append(list(self._batches(readings, before=outbox.fed_to, until=until)))
+        readings = self._store.recorded.readings(after=after, until=until)
+        outbox.append(list(self._batches(readings, before=after, until=until)))
         return int(readings.num_rows)
 
     def feed_again(self, outbox: Outbox, meters: Sequence[MeterIdentity]) -> None:

@@ -18,7 +18,7 @@ from wattkeeper.web.problems import documented
 
 router = APIRouter(tags=["remote collectors"])
 LARGEST_BYTES: Final = 16 << 20
-"""Of one request; what a collector of ours sends at once is a quarter of it."""
+"""Of one request; a collector of ours sends less than 1 MB at once."""
 _ASKED_AT_ONCE: Final = 10_000
 _HEX: Final = r"^[0-9a-f]{16}$"
 _BATCH: Final[dict[str, Any]] = {
