@@ -28,7 +28,7 @@ CHUNK: Final = 1 << 16
 
 _READINGS: Final[tuple[Column[dict[str, Any]], ...]] = (
     Column(N_("Meter"), lambda row: row["meter"]),
-    Column(N_("Quantity"), lambda row: row["quantity"]),
+    Column(N_("Measured quantity"), lambda row: row["quantity"]),
     Column(N_("Unit"), lambda row: row["unit"]),
     Column(N_("Time"), lambda row: row["read_at"], "moment"),
     Column(N_("Value"), lambda row: row["value"], "number", decimals=4),
@@ -38,7 +38,7 @@ _READINGS: Final[tuple[Column[dict[str, Any]], ...]] = (
 )
 _INTERVALS: Final[tuple[Column[dict[str, Any]], ...]] = (
     Column(N_("Metering point"), lambda row: row["point"]),
-    Column(N_("Quantity"), lambda row: row["quantity"]),
+    Column(N_("Measured quantity"), lambda row: row["quantity"]),
     Column(N_("Unit"), lambda row: row["unit"]),
     Column(N_("From"), lambda row: row["start_at"], "moment"),
     Column(N_("To"), lambda row: row["end_at"], "moment"),
