@@ -12,6 +12,7 @@ import numpy as np
 from wattkeeper.readings.transmission.errors import BadBatch, UnknownBatchVersion
 from wattkeeper.readings.transmission.numbers import (
     BYTES,
+    CONSTANT,
     Integers,
     Reader,
     bounded,
@@ -31,6 +32,7 @@ MOST_BYTES: Final = 64 << 20
 """Of one column of text or frames, unpacked."""
 _MOST_COLUMNS: Final = 64
 _HEAD_BYTES: Final = len(MARK) + 2
+_LEFT_OUT: Final = (CONSTANT, 0, memoryview(b""))
 
 
 class Head(NamedTuple):
@@ -43,20 +45,22 @@ class Head(NamedTuple):
 
 
 class Columns:
-    """The named columns of a batch."""
+    """The named columns of a batch; one without entries is left out."""
 
     def __init__(self) -> None:
         self._parts: dict[str, tuple[int, int, bytes]] = {}
 
     def numbers(self, name: str, values: Integers) -> Self:
         """Add a column of whole numbers."""
-        packing, packed = pack_numbers(values)
-        self._parts[name] = (packing, len(values), packed)
+        if len(values):
+            packing, packed = pack_numbers(values)
+            self._parts[name] = (packing, len(values), packed)
         return self
 
     def text(self, name: str, source: bytes) -> Self:
         """Add a column of bytes."""
-        self._parts[name] = (BYTES, len(source), pack_bytes(source) if source else b"")
+        if source:
+            self._parts[name] = (BYTES, len(source), pack_bytes(source))
         return self
 
     def words(self, name: str, words: Iterable[str]) -> Self:
@@ -100,14 +104,14 @@ class Opened:
 
     def numbers(self, name: str, count: int) -> Integers:
         """A column that must have ``count`` numbers."""
-        packing, found, packed = self._column(name)
+        packing, found, packed = self._columns.get(name, _LEFT_OUT)
         if found != count:
             raise BadBatch(f"The column {name} of a batch has {found:,} numbers; {count:,} are expected.")
         return unpack_numbers(packing, Reader(packed), count)
 
     def count(self, name: str) -> int:
         """How many numbers or bytes a column says that it has."""
-        return self._column(name)[1]
+        return self._columns.get(name, _LEFT_OUT)[1]
 
     def any_numbers(self, name: str) -> Integers:
         """A column of as many numbers as it says."""
@@ -115,11 +119,12 @@ class Opened:
 
     def text(self, name: str) -> bytes:
         """A column of bytes."""
-        packing, count, packed = self._column(name)
+        if name not in self._columns:
+            return b""
+        packing, count, packed = self._columns[name]
         if packing != BYTES:
             raise BadBatch(f"The column {name} of a batch has numbers where bytes are expected.")
-        bounded(count, MOST_BYTES, f"bytes in the column {name}")
-        return unpack_bytes(Reader(packed), count) if count else b""
+        return unpack_bytes(Reader(packed), bounded(count, MOST_BYTES, f"bytes in the column {name}"))
 
     def words(self, name: str) -> list[str]:
         """A column of short texts."""
@@ -132,11 +137,6 @@ class Opened:
     def below(self, name: str, count: int, limit: int) -> Integers:
         """A column of places in a list that has ``limit`` entries."""
         return placed(self.numbers(name, count), limit, name)
-
-    def _column(self, name: str) -> tuple[int, int, memoryview]:
-        if name not in self._columns:
-            raise BadBatch(f"A batch has no column {name}.")
-        return self._columns[name]
 
 
 def placed(places: Integers, limit: int, name: str) -> Integers:

@@ -86,9 +86,9 @@ def signed(value: int) -> bytes:
 
 
 def pack_numbers(values: Integers) -> tuple[int, bytes]:
-    """The packing that is smallest, and the packed bytes."""
-    if not len(values) or (values == values[0]).all():
-        return CONSTANT, signed(int(values[0])) if len(values) else b""
+    """The packing that is smallest, and the packed bytes; there must be a number."""
+    if (values == values[0]).all():
+        return CONSTANT, signed(int(values[0]))
     origin = int(values.min())
     rest: _Words = values.view(np.uint64) - np.int64(origin).view(np.uint64)
     step = int(np.gcd.reduce(rest))

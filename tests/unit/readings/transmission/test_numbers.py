@@ -42,7 +42,7 @@ def test_planes_hold_the_low_bytes_then_the_high_ones():
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.one_of(st.integers(-(2**63), 2**63 - 1), st.integers(0, 300)), max_size=70))
+@given(st.lists(st.one_of(st.integers(-(2**63), 2**63 - 1), st.integers(0, 300)), min_size=1, max_size=70))
 def test_any_numbers_come_back(values):
     packing, found = packed(*values)
     reader = Reader(found)

@@ -94,10 +94,10 @@ class Batch:
         assert source.left == b""
 
     def __getitem__(self, name: str):
-        return self.columns[name]
+        return self.columns.get(name, [])
 
     def words(self, name: str) -> list[str]:
-        return self[name].decode().split("\0")[:-1]
+        return self.columns.get(name, b"").decode().split("\0")[:-1]
 
     def meters(self) -> list[tuple[str, str, str]]:
         protocols, links = self.words("protocols"), self.words("links")
