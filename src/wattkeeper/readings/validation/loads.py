@@ -104,19 +104,20 @@ def spike_history(loads: Loads) -> Iterator[Found]:
 
 
 def low_history(loads: Loads) -> Iterator[Found]:
-    """The day's median load beside the median of those of the seven days before."""
+    """A whole day's median load beside the lowest of the seven days before, a day of its own weekday among them."""
     if not len(loads.rows):
         return
     middle = loads.medians
     rows, median = loads.rows[middle], loads.load[middle]
     before = _week_before(loads, median)
     number = functools.partial(loads.readings.number, "low_history", rows=rows)
-    days = np.isfinite(before).sum(axis=0)
-    enough_days = np.flatnonzero((loads.count >= _ENOUGH_OF_A_DAY) & (days >= number("days")))
-    usual = np.zeros(len(rows))
-    usual[enough_days] = np.nanmedian(before[:, enough_days], axis=0)
-    hit = (usual >= number("least_kw")) & (median < number("share") * usual)
-    yield loads.hits(middle[hit], {"median_before_kw": usual[hit], "days_before": days[hit]}, "share")
+    days, lowest = np.isfinite(before).sum(axis=0), np.nan_to_num(before, nan=np.inf).min(axis=0)
+    whole = loads.readings.at[loads.rows[loads.ends - 1]] >= loads.readings.day_end[rows] - HOUR_US
+    hit = (
+        whole & (loads.count >= _ENOUGH_OF_A_DAY) & (days >= number("days")) & (lowest >= number("least_kw"))
+    )
+    hit &= median < number("share") * lowest
+    yield loads.hits(middle[hit], {"lowest_before_kw": lowest[hit], "days_before": days[hit]}, "share")
 
 
 def _week_before(loads: Loads, of: Floats) -> Floats:

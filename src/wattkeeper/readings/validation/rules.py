@@ -154,6 +154,7 @@ _TABLE: Final = (
         ("装表或拆表登记的底数与前后示数不符。",
          "The register noted when the meter was put up or taken down does not fit the readings beside it."),
         "practice",
+        _p("kwh", "1", "kWh", "登记取整", "Rounding of what was noted, as the meter shows it"),
         _p("factor", "1.2", "", "额定功率倍数", "Times the rated power"),
     ),
     _rule(
@@ -181,9 +182,9 @@ _TABLE: Final = (
     ),
     _rule(
         "low_history", INFO, ("低于自身历史", "Below its own history"),
-        ("当天负荷的中位数远低于前七天。", "The median load of the day is far below that of the seven days before."),
+        ("当天负荷的中位数远低于前七天中最低的一天。", "The median load of the day is far below that of each of the seven days before."),
         f"{_UBP}: low usage check",
-        _p("share", "0.3", "", "前七天中位数比例", "Share of the median of the days before"),
+        _p("share", "0.3", "", "前七天最低中位数的比例", "Share of the lowest median of the days before"),
         _p("least_kw", "0.5", "kW", "最小中位数", "Least median judged"),
         _p("days", "3", "d", "至少历史天数", "Days of history needed"),
     ),
@@ -191,7 +192,7 @@ _TABLE: Final = (
         "dip", WARNING, ("短时跌零", "Dip to nearly zero"),
         ("少数时段的负荷突然跌到当天中位数的一小部分。", "For a few readings the load falls to a small part of the day's median."),
         "practice",
-        _p("share", "0.1", "", "中位数比例", "Share of the median"),
+        _p("share", "0.1", "", "中位数比例", "Share of the median", household="0.02"),
         _p("readings", "8", "", "一天内最多次数", "Readings in a day at most"),
         _p("least_kw", "0.5", "kW", "最小中位数", "Least median judged"),
     ),

@@ -14,8 +14,8 @@ IMPORT: Final = "active_energy_import"
 EXPORT: Final = "active_energy_export"
 GRID_QUANTITIES: Final = (IMPORT, "active_power")
 """What tells whether a meter was read, and its load; rules may look at a week of it."""
-HISTORY_US: Final = 7 * 24 * HOUR_US
-"""How far back a rule may look for the history of a reading's day."""
+HISTORY_US: Final = (7 * 24 + 1) * HOUR_US
+"""How far back a rule may look for the history of a reading's day: a week, also one in which clocks were set back."""
 _METER, _EDITED = SOURCES.index("meter"), SOURCES.index("edited")
 _IMPORTED = SOURCES.index("imported")
 

@@ -160,7 +160,8 @@ def exchange_mismatch(steps: Steps) -> Iterator[Found]:
         most = allowed(
             readings, "exchange_mismatch", edge, np.abs(readings.at[edge] - moment[fact]) / HOUR_US
         )
-        hit = (counted < -facts.digit[fact]) | (counted * facts.ratio[fact] > most)
+        noted_to = readings.number("exchange_mismatch", "kwh", edge) * UNIT
+        hit = (counted < -noted_to) | ((counted - noted_to) * facts.ratio[fact] > most)
         fact = fact[hit]
         yield Hits(
             edge[hit],

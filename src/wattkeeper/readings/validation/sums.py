@@ -31,6 +31,10 @@ def tariff_sum(readings: Readings) -> Iterator[Found]:
         whole = np.all(np.stack(parts) != NONE, axis=0)
         rows, parts = rows[whole], [part[whole] for part in parts]
         apart = readings.value[rows] - np.sum(readings.value[np.stack(parts)], axis=0)
+        # Each register rolls over on its own: what differs by whole registers is the same.
+        capacity = readings.facts.capacity[readings.fact[rows]]
+        turns = np.nan_to_num(np.round(apart / capacity))
+        apart = apart - (turns * np.nan_to_num(capacity)).astype(np.int64)
         digits = readings.number("tariff_sum", "digits", rows)
         hit = np.abs(apart) > digits * readings.facts.digit[readings.fact[rows]]
         yield Hits(

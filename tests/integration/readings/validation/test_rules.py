@@ -237,16 +237,16 @@ def test_the_highest_load_of_a_day_is_compared_with_the_days_before(world):
 def test_a_day_far_below_the_days_before_is_told(world):
     meter = world.meter()
     for day in (-3, -2, -1):
-        world.read(meter, quarters("06:00", ["2.1"] * 13), POWER, day=day)
-    world.read(meter, quarters("06:00", ["0.6"] * 13), POWER)
+        world.read(meter, quarters("20:45", ["2.1"] * 13), POWER, day=day, now=world.at("00:01", day + 1))
+    world.read(meter, quarters("20:45", ["0.6"] * 13), POWER, now=world.at("00:01", 1))
     world.validate()
     assert world.found(meter) == [("low_history", POWER, "10 00:00")]
     evidence = world.evidence(meter, "low_history")
-    assert (evidence["load_kw"], evidence["median_before_kw"], evidence["days_before"]) == ("0.6", "2.1", 3)
+    assert (evidence["load_kw"], evidence["lowest_before_kw"], evidence["days_before"]) == ("0.6", "2.1", 3)
 
 
 def test_a_short_dip_to_nearly_nothing_is_told(world):
-    meter = world.meter()
+    meter = world.meter(kind="factory")
     world.read(meter, quarters("06:00", [*["5"] * 6, "0.2", *["5"] * 6]), POWER)
     world.validate()
     assert world.found(meter) == [("dip", POWER, "10 00:00")]
@@ -340,6 +340,20 @@ def test_a_total_that_is_not_the_sum_of_its_tariffs_is_told(world):
     evidence = world.evidence(meter, "tariff_sum")
     assert (evidence["difference"], evidence["count"]) == ("10", 1)
     assert [reading["value"] for reading in evidence["readings"]] == ["100", "10", "20", "30", "30"]
+
+
+def test_a_total_that_rolled_over_before_its_tariffs_is_still_their_sum(world):
+    meter = world.meter(first="999000")
+    for tariff, value in {
+        "": "0.40",
+        "_t1": "250000.1",
+        "_t2": "250000.1",
+        "_t3": "250000.1",
+        "_t4": "250000.1",
+    }.items():
+        world.read(meter, {"06:00": value}, IMPORT + tariff)
+    world.validate()
+    assert "tariff_sum" not in {row[0] for row in world.found(meter)}
 
 
 def test_a_total_that_is_not_the_sum_of_its_phases_is_told(world):
