@@ -179,4 +179,5 @@ def _direct_voltages(readings: Readings) -> tuple[Integers, Floats]:
 
 
 def _is(readings: Readings, rows: Integers, key: str) -> Flags:
-    return readings.code[rows] == (readings.keys.index(key) if key in readings.keys else NONE)
+    own: Flags = readings.code[rows] == (readings.keys.index(key) if key in readings.keys else NONE)
+    return own

@@ -191,7 +191,7 @@ def _limit(code: str, key: str | None, parameters: Parameters, kind: str, day: i
 def _reading(readings: Readings, row: int) -> dict[str, Any]:
     """One reading as a person finds it again: its exchange leads to its frame."""
     key = readings.key_of(row)
-    shown = {
+    shown: dict[str, Any] = {
         "quantity": key,
         "read_at": _instant(int(readings.at[row])),
         "value": _decimal(int(readings.value[row])),
@@ -243,7 +243,8 @@ def in_a_row(rows: Integers, hit: Flags, groups: Integers, needed: Floats) -> Fl
     broken = np.diff(groups, prepend=-1) != 0
     number = np.cumsum(broken | (np.diff(hit.astype(np.int8), prepend=-1) != 0)) - 1
     length = np.bincount(number, minlength=len(rows) and int(number[-1]) + 1)
-    return hit & (length[number] >= needed)
+    lasting: Flags = hit & (length[number] >= needed)
+    return lasting
 
 
 def enough(rows: Integers, hit: Flags, groups: Integers, needed: Floats) -> Flags:
@@ -252,7 +253,8 @@ def enough(rows: Integers, hit: Flags, groups: Integers, needed: Floats) -> Flag
         return hit
     numbers = np.cumsum(np.diff(groups, prepend=-1) != 0) - 1
     count = np.bincount(numbers, weights=hit, minlength=int(numbers[-1]) + 1)
-    return hit & (count[numbers] >= needed)
+    often: Flags = hit & (count[numbers] >= needed)
+    return often
 
 
 RuleFunction = Callable[[Readings], Iterator[Found]]

@@ -72,7 +72,8 @@ class Loads:
     @functools.cached_property
     def medians(self) -> Integers:
         """The place of the lower median of each cell."""
-        return self.ranked[self.ends - self.count + (self.count - 1) // 2]
+        middle: Integers = self.ranked[self.ends - self.count + (self.count - 1) // 2]
+        return middle
 
     def hits(self, places: Integers, figures: dict[str, Floats], limit: str) -> Hits:
         """The readings of some loads."""
@@ -286,4 +287,5 @@ def _days_above(
 
 def _of_key(steps: Steps, key: str) -> Flags:
     readings = steps.readings
-    return readings.code[steps.rows] == (readings.keys.index(key) if key in readings.keys else NONE)
+    own: Flags = readings.code[steps.rows] == (readings.keys.index(key) if key in readings.keys else NONE)
+    return own

@@ -1,7 +1,7 @@
 """Which value a parameter of a rule has for a class of metering point on a day."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -74,7 +74,7 @@ class Parameters:
     def used(self, rule: str, key: str, kind: str, day: int) -> Used:
         """The value for one class and day, with when it was set."""
         parameter = _of(rule, key)
-        defaults: Mapping[str, Decimal] = parameter.by_kind
+        defaults = {of.value: value for of, value in parameter.by_kind.items()}
         used = Used(defaults.get(kind, parameter.default), parameter.unit, None)
         for version in self._set.get((rule, key), ()):
             if version.point_kind in {ANY_KIND, kind} and microseconds(version.valid_from) <= day:

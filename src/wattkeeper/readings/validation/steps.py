@@ -49,7 +49,10 @@ class Steps:
         most = self.allowed("register_rollover", self._since(before) / HOUR_US)
         # What is not known is nan, compares false, and leaves the step unexplained.
         known = (before != NONE) & (value < value[before])
-        return known & (value[before] < capacity) & (over * self.of(self.readings.facts.ratio) <= most)
+        rolled: Flags = (
+            known & (value[before] < capacity) & (over * self.of(self.readings.facts.ratio) <= most)
+        )
+        return rolled
 
     def of(self, facts: Floats) -> Floats:
         """A number of each reading's installation."""

@@ -145,7 +145,8 @@ class Readings:
         return np.where(fits, following, NONE)
 
     def _series_of(self, rows: Integers, key: str) -> Integers:
-        return self._matrix[self._meter_number[rows], self.keys.index(key)]
+        series: Integers = self._matrix[self._meter_number[rows], self.keys.index(key)]
+        return series
 
     @functools.cached_property
     def _by_code(self) -> tuple[Integers, Integers]:
