@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from wattkeeper import __version__
-from wattkeeper.cli import archive, commands, field, files, modbus, office, people, remote, server
+from wattkeeper.cli import archive, cleaning, commands, field, files, modbus, office, people, remote, server
 from wattkeeper.cli.output import USER_ERRORS, print_error
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 
 AT_THE_METER = "At the meter (needs no server)"
+BY_ITSELF = "With a file (needs no meter and no server)"
 THE_SERVER = "The server"
 THE_OFFICE = "Master data and bills"
 THE_METERS = "Commands to meters"
@@ -29,6 +30,7 @@ app.command("monitor", rich_help_panel=AT_THE_METER)(field.monitor)
 app.command("replay", rich_help_panel=AT_THE_METER)(field.replay)
 app.command("decode", rich_help_panel=AT_THE_METER)(field.decode)
 app.add_typer(modbus.modbus, name="modbus", rich_help_panel=AT_THE_METER)
+app.command("clean", rich_help_panel=BY_ITSELF)(cleaning.clean)
 app.command("demo", rich_help_panel=THE_SERVER)(server.demo)
 app.command("serve", rich_help_panel=THE_SERVER)(server.serve)
 app.command("status", rich_help_panel=THE_SERVER)(server.status)
