@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -25,17 +25,19 @@ from wattkeeper.collection.values import LinkStatus, LiveReading, MeterState, Pr
 from wattkeeper.kernel.database import Database
 from wattkeeper.kernel.hub import Hub
 from wattkeeper.kernel.money import Money
+from wattkeeper.kernel.severity import Severity
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.monitoring.service import MonitoringService
 from wattkeeper.protocols.dlt645.frames import Frame
 from wattkeeper.protocols.dlt645.values import encode_value
 from wattkeeper.readings.editing.service import ReadingEditing
 from wattkeeper.readings.editing.trail import EditTrail
-from wattkeeper.readings.schemas import EXCHANGE_SCHEMA, READING_SCHEMA, new_exchange_id
 from wattkeeper.readings.retention import Keeper, Retention
+from wattkeeper.readings.schemas import EXCHANGE_SCHEMA, READING_SCHEMA, new_exchange_id
 from wattkeeper.readings.service import IntervalService
 from wattkeeper.readings.store import ReadingsStore
 from wattkeeper.readings.validation.exceptions import ExceptionQueue
+from wattkeeper.readings.validation.models import FindingState, ValidationFinding
 from wattkeeper.registry.models import AccountKind, AreaKind, PointKind
 from wattkeeper.registry.repository import Registry
 from wattkeeper.registry.service import assign_account, install_meter
@@ -392,6 +394,31 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     built.bill()
     yield built
     built.close()
+
+
+FOUND_ON = datetime(2026, 11, 20, 16, tzinfo=UTC)
+"""The first instant of 21 November in Shanghai."""
+
+
+def finding(
+    town: Town,
+    code: str,
+    severity: Severity,
+    address: str,
+    *,
+    quantity: str,
+    evidence: Mapping[str, object],
+    day: datetime = FOUND_ON,
+) -> int:
+    """An open finding about a day, which begins at `day`; its id."""
+    row = ValidationFinding(
+        code=code, severity=severity, meter_id=town.meters[address], point_id=town.points[address], quantity=quantity, start_at=day,
+        end_at=day + timedelta(days=1), evidence=evidence, ground="g", state=FindingState.OPEN, raised_at=town.now, updated_at=town.now,
+    )  # fmt: skip
+    with town.database.write() as session:
+        session.add(row)
+        session.flush()
+        return row.id
 
 
 SAME_ORIGIN = {"sec-fetch-site": "same-origin"}

@@ -8,8 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from tests.integration.web.conftest import SILENT, ZONE, Town, add_user, signed_in
-from tests.integration.web.test_exceptions import finding
+from tests.integration.web.conftest import SILENT, ZONE, Town, add_user, finding, signed_in
 
 from wattkeeper.kernel.severity import Severity
 from wattkeeper.kernel.timerange import TimeRange

@@ -3,13 +3,14 @@
 import csv
 import io
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 import pyarrow as pa
 import pytest
 from sqlalchemy import delete, select
-from tests.integration.web.conftest import Town, add_user, signed_in
+from tests.integration.web.conftest import FOUND_ON as DAY
+from tests.integration.web.conftest import Town, add_user, finding, signed_in
 
 from wattkeeper.kernel.severity import Severity
 from wattkeeper.readings.schemas import READING_SCHEMA
@@ -21,8 +22,6 @@ from wattkeeper.web.application import create_application
 
 HOME, SHOP = "000000000103", "000000000119"
 ENERGY = "active_energy_import"
-DAY = datetime(2026, 11, 20, 16, tzinfo=UTC)
-"""The first instant of 21 November in Shanghai."""
 
 
 @pytest.fixture(scope="module")
@@ -72,18 +71,6 @@ def place(town_of_its_own):
         ),
     }
     return town
-
-
-def finding(town, code, severity, address, *, quantity, evidence, day=DAY):
-    """An open finding about a day."""
-    row = ValidationFinding(
-        code=code, severity=severity, meter_id=town.meters[address], point_id=town.points[address], quantity=quantity, start_at=day,
-        end_at=day + timedelta(days=1), evidence=evidence, ground="g", state=FindingState.OPEN, raised_at=town.now, updated_at=town.now,
-    )  # fmt: skip
-    with town.database.write() as session:
-        session.add(row)
-        session.flush()
-        return row.id
 
 
 def browser(town, name="operator"):

@@ -4,8 +4,10 @@ import csv
 import io
 import re
 from datetime import datetime
+from decimal import Decimal
 from urllib.parse import unquote
 
+import pyarrow as pa
 import pytest
 from python_calamine import CalamineWorkbook
 from sqlalchemy import select
@@ -14,7 +16,9 @@ from tests.integration.web.conftest import add_user, signed_in
 from wattkeeper.collection.commands.kinds import CommandKind
 from wattkeeper.collection.commands.service import Wanted
 from wattkeeper.monitoring.values import FindingFilter
+from wattkeeper.readings.editing.values import INTERVAL_EDIT_SCHEMA
 from wattkeeper.registry.models import Area
+from wattkeeper.security.acting import Actor, ActorKind, acting
 from wattkeeper.security.models import AuditEvent
 from wattkeeper.security.rights import Role
 from wattkeeper.web.access import routes
@@ -44,8 +48,14 @@ def addresses(town, browser):
         now=town.now,
     )
     (told_command,) = town.commands.commands(batch_id=told.id)
+    changed = pa.Table.from_pylist(
+        [{"point_id": town.points["000000000100"], "quantity": "active_energy_import", "start_at": town.now.replace(hour=1, minute=0, second=0), "energy": Decimal(1)}],
+        INTERVAL_EDIT_SCHEMA,
+    )  # fmt: skip
+    with acting(Actor(ActorKind.USER, "li", user_id=901)):
+        edit = town.editing.propose_intervals(changed, "For a file of it", now=town.now)
     known = {
-        "batch_id": told.id, "command_id": told_command.id, "meter_id": town.meters["000000000100"], "point_id": town.points["000000000100"], "account_id": account,
+        "edit_id": edit.id, "batch_id": told.id, "command_id": told_command.id, "meter_id": town.meters["000000000100"], "point_id": town.points["000000000100"], "account_id": account,
         "bill_id": bill, "code": "north", "area_id": area, "alarm_id": alarms[0] if alarms else None, "token": "-",
     }  # fmt: skip
     paths = [route.path for route in routes(browser.app) if route.path.endswith((".csv", ".xlsx"))]

@@ -21,6 +21,8 @@ def _called(node: ast.AST) -> str:
 
 def _texts(node: ast.AST) -> set[str]:
     """The texts an expression may be: itself, either side of a choice, every known beginning or end of a name."""
+    if isinstance(node, ast.IfExp):
+        return _texts(node.body) | _texts(node.orelse)
     if isinstance(node, ast.JoinedStr):
         begin, end = node.values[0], node.values[-1]
         if isinstance(begin, ast.Constant):

@@ -206,12 +206,14 @@ WITHOUT_FILES = {
     "act_macros.html": "a macro; its pages have the files",
     "macros.html": "a macro; octets of frames",
     "money.html": "a macro; its pages have the files",
+    "trace_macros.html": "a macro; the versions of one value, which the API has",
     "user_macros.html": "a macro; its pages have the files",
 }
 SECTIONS_WITHOUT_FILES = {
     ("import.html", "Columns of the template"): "the template itself is a file",
     ("meter.html", "Now"): "the file of the registers has these values too",
     ("account.html", "Balance"): "three sums of the bills",
+    ("exception.html", "Evidence"): "the few readings one exception rests on",
     ("user.html", "Last acts"): "the audit has the file, and is linked",
 }
 A_TABLE = re.compile(r"<table|\{\{ \w+_(?:table|rows)\(")

@@ -56,7 +56,7 @@ def day_page(request: Request, point_id: Id, day: date, quantity: Quantity = IMP
         later=day + DAY if day < today else None,
         hours=hours,
         columns=max(len(hour) for hour in hours),
-        grounds=[(ground, say.text(GROUNDS[ground]), counts[ground]) for ground in SHOWN_FIRST],  # type: ignore[index]
+        grounds=[(ground, say.text(GROUNDS[ground]), counts[ground]) for ground in SHOWN_FIRST],
         energy=sum(known, Decimal(0)) if known else None,
         file=f"/points/{point_id}/load-curve?start={period.start:%Y-%m-%dT%H:%M:%SZ}&end={period.end:%Y-%m-%dT%H:%M:%SZ}",
     )

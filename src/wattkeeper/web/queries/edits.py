@@ -32,8 +32,9 @@ STATES: Final[Mapping[EditState, tuple[Level, str]]] = {
     EditState.UNDO_APPROVED: ("warn", N_("being undone")),
     EditState.UNDONE: ("idle", N_("undone")),
 }
+LONGEST_FORM: Final = timedelta(days=2)
 MOST_IN_FORM: Final = 200
-"""Intervals that one form shows: two days of quarter hours, of which one may have 25 hours."""
+"""Values that one form takes: two days of quarter hours, of which one may have 25 hours, and some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,27 +232,29 @@ def interval_form(services: Services, point_id: int, key: str, period: TimeRange
         point = registry.get_point(point_id)
         zone = ZoneInfo(registry.get_site(point.site_id).zone)
         name, minutes = point.name or point.code, point.interval_minutes
-    until = min(period.closed_end, services.clock())
-    if until <= period.start:
-        raise BadRequest("That period is still to come.", hint="What has not been cannot be corrected.")
-    step = timedelta(minutes=minutes)
-    starts = [slot.start for slot in TimeRange(period.start, until).slots(step, zone)]
-    # A period that begins or ends within an interval is about all of it.
-    first = TimeRange.day(period.start.astimezone(zone).date(), zone)
-    begin = next(slot.start for slot in reversed(first.slots(step, zone)) if slot.start <= period.start)
-    starts = sorted({begin, *starts} - ({period.start} if begin < period.start else set()))
-    starts = [start for start in starts if start + step <= services.clock()]
-    if not starts or len(starts) > MOST_IN_FORM:
+    slots = _slots(period, timedelta(minutes=minutes), zone, services.clock())
+    whole = TimeRange(slots[0].start, slots[-1].end)
+    table = services.store.intervals(point_ids=[point_id], quantity=key, period=whole)
+    there = {row["start_at"]: row for row in table.to_pylist()}
+    entries = [_interval_entry(slot.start, there, say) for slot in slots]
+    return EditForm(EditKind.INTERVAL, point_id, name, key, entry.unit, entries, zone)
+
+
+def _slots(period: TimeRange, step: timedelta, zone: ZoneInfo, now: datetime) -> list[TimeRange]:
+    """The slots of a grid that a period touches and that are over."""
+    if period.duration > LONGEST_FORM:
         raise BadRequest(
-            f"A form takes up to {MOST_IN_FORM} intervals, and this period has {len(starts)}.",
+            f"A form takes the intervals of at most {LONGEST_FORM.days} days.",
             hint="Choose a day; longer periods go through the API.",
         )
-    table = services.store.intervals(
-        point_ids=[point_id], quantity=key, period=TimeRange(starts[0], starts[-1] + step)
-    )
-    there = {row["start_at"]: row for row in table.to_pylist()}
-    entries = [_interval_entry(start, there, say) for start in starts]
-    return EditForm(EditKind.INTERVAL, point_id, name, key, entry.unit, entries, zone)
+    first = TimeRange.day(period.start.astimezone(zone).date(), zone)
+    touched = TimeRange(first.start, period.end).slots(step, zone)
+    # The last slot is cut to the period, and what is edited is whole.
+    starts = [slot.start for slot in touched if slot.closed_end > period.start]
+    slots = [TimeRange(start, start + step) for start in starts if start + step <= now]
+    if not slots:
+        raise BadRequest("That period is still to come.", hint="What has not been cannot be corrected.")
+    return slots
 
 
 def _interval_entry(start: datetime, there: Mapping[datetime, Mapping[str, object]], say: Language) -> Entry:

@@ -250,6 +250,7 @@ def evidence_of(finding: FindingView, say: Language, sources: Mapping[str, str])
         if not isinstance(value, list | dict) and value is not None
     ]
     limit = evidence.get("limit")
+    unit = QUANTITIES[finding.quantity].unit if finding.quantity in QUANTITIES else ""
     return Evidence(
         rule=RULES.get(finding.code),
         figures=figures,
@@ -261,9 +262,7 @@ def evidence_of(finding: FindingView, say: Language, sources: Mapping[str, str])
         limit=f"{limit_name(finding.code, limit, say)}: {limit['value']} {limit['unit']}".strip()
         if limit
         else None,
-        limit_value=float(limit["value"])
-        if limit and limit["unit"] == QUANTITIES[finding.quantity].unit != ""
-        else None,
+        limit_value=float(limit["value"]) if limit and unit and limit["unit"] == unit else None,
     )
 
 

@@ -338,7 +338,7 @@ def least_complete(known: Quality, point_ids: Collection[int] | None) -> list[in
     counts = np.array([known.by_point[point][:, 0] for point in chosen], np.int64).reshape(-1, len(_KINDS))
     expected = np.maximum(counts[:, 0], 1)
     missing = (counts[:, 0] - counts[:, 1:].sum(axis=1)) / expected
-    order = np.lexsort((chosen, -counts[:, 2] / expected, -missing))
+    order = np.lexsort((np.asarray(chosen, np.int64), -counts[:, 2] / expected, -missing))
     return [chosen[at] for at in order.tolist() if counts[at, 0]]
 
 

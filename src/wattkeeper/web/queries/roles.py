@@ -22,6 +22,7 @@ _GROUPS: Final[tuple[tuple[str, tuple[tuple[Right, str], ...]], ...]] = (
             (Right.METERS_VIEW, N_("See meters, their readings, load curves and frames")),
             (Right.METERS_READ, N_("Read a meter now")),
             (Right.READINGS_EDIT, N_("Decide exceptions, and propose other values for readings")),
+            (Right.RULES_SET, N_("Set the parameters of validation rules")),
             (Right.READINGS_APPROVE, N_("Agree to an edit of readings that somebody else proposed")),
             (Right.READINGS_IMPORT, N_("Bring in readings from files")),
             (Right.COMMANDS_VIEW, N_("See commands to meters and what became of them")),

@@ -5,8 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import expect
-from tests.integration.web.conftest import add_user
-from tests.integration.web.test_exceptions import finding
+from tests.integration.web.conftest import add_user, finding
 
 from wattkeeper.kernel.severity import Severity
 from wattkeeper.security.rights import Role
