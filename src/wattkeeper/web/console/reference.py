@@ -18,6 +18,7 @@ router = APIRouter(include_in_schema=False, dependencies=[needs()])
 SUBJECTS: Final = (
     N_("overview"), N_("meters"), N_("load curves"), N_("links"), N_("areas"), N_("alarms"), N_("notices"), N_("bills"), N_("tariffs"), N_("accounts"), N_("customers"),
     N_("payments"), N_("import"), N_("search"), N_("portal"), N_("commands"), N_("collection"), N_("remote collectors"),
+    N_("validation"),
 )  # fmt: skip
 SUMMARIES: Final = (
     N_("The figures of the overview"), N_("Links with state and success"), N_("List meters"), N_("One meter"),
@@ -46,7 +47,9 @@ SUMMARIES: Final = (
     N_("A recording as a file"), N_("End a recording"), N_("Delete a recording"), N_("List reading plans"),
     N_("One reading plan"), N_("Add a reading plan"), N_("Change a reading plan"), N_("Delete a reading plan"),
     N_("Deliver a batch of readings"), N_("Which meters are registered here"), N_("Remote collectors"),
-    N_("What waits for the platform"),
+    N_("What waits for the platform"), N_("List what validation found"), N_("Count what is open"), N_("One finding"),
+    N_("Decide about a finding"), N_("The rules"), N_("What parameters were set to"),
+    N_("Set a parameter of a rule from an instant on"),
 )  # fmt: skip
 
 
