@@ -30,6 +30,7 @@ test: setup ## Run the tests (minutes)
 
 test-all: setup ## Run all tests: kills, long fuzz, both sizes of the stores (under an hour)
 	$(RUN) pytest -n $(WORKERS) --dist worksteal
+	WATTKEEPER_STORE=large $(RUN) pytest -n $(WORKERS) --dist worksteal -m "not slow and not embedded" tests/integration/readings
 
 check: setup ## Lint, types, layers
 	$(RUN) ruff check

@@ -1,5 +1,7 @@
 """Stores on real files and on a real PostgreSQL, and tables a person can check."""
 
+import contextlib
+import hashlib
 import os
 import subprocess
 import sys
@@ -8,8 +10,10 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+import pg8000.native
 import pyarrow as pa
 import pytest
+from sqlalchemy import make_url
 
 from wattkeeper.readings.files.importing import Broken, staged
 from wattkeeper.readings.schemas import READING_SCHEMA, Appended
@@ -20,6 +24,35 @@ from wattkeeper.registry.scope import EVERYTHING
 from wattkeeper.registry.service import install_meter
 
 WRITER = Path(__file__).with_name("writer_process.py")
+LARGE = os.environ.get("WATTKEEPER_STORE") == "large"
+"""Whether every store that a test opens in a folder is one on PostgreSQL: the second run of `make test-all`."""
+
+
+@pytest.fixture(scope="session", autouse=LARGE)
+def every_store_is_large(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A folder stands for a database of its own; its Parquet files are where the embedded store has them."""
+    server = request.getfixturevalue("postgres_url").removesuffix("/postgres")
+    small = ReadingsStore.open
+    known: set[str] = set()
+
+    def opened(location: Path | str, *, data_path: Path | None = None) -> ReadingsStore:
+        if not isinstance(location, Path):
+            return small(location, data_path=data_path)
+        name = f"large_{hashlib.sha256(str(location.resolve()).encode()).hexdigest()[:20]}"
+        if name not in known:
+            with contextlib.closing(pg8000.native.Connection(**_connected(server))) as connection:
+                connection.run(f"CREATE DATABASE {name}")
+            known.add(name)
+        return small(f"{server}/{name}", data_path=location / "parquet")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ReadingsStore, "open", opened)
+        yield
+
+
+def _connected(server: str) -> dict[str, object]:
+    url = make_url(f"{server}/postgres")
+    return {"user": url.username, "host": url.host, "port": url.port, "database": url.database}
 
 
 @pytest.fixture(scope="session")

@@ -36,6 +36,7 @@ def append_until_full(store, tick, now) -> None:
         store.append_readings(tick(number), now)
 
 
+@pytest.mark.embedded
 def test_a_full_disk_is_told_and_nothing_stored_is_lost(small_disk, batch):
     start = datetime(2026, 1, 1, tzinfo=UTC)
 

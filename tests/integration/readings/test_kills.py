@@ -59,6 +59,7 @@ def kill_again_and_again(start_writer, folder: Path, kills: int) -> None:
         assert set(contents(store)) >= set(range(next_tick))
 
 
+@pytest.mark.embedded
 def test_a_writer_killed_in_the_middle_loses_and_doubles_nothing(start_writer, tmp_path):
     kill_again_and_again(start_writer, tmp_path, kills=3)
 

@@ -389,6 +389,7 @@ def test_daily_energy_is_the_sum_of_the_intervals_of_the_civil_day(store):
     ]
 
 
+@pytest.mark.embedded
 def test_a_second_owner_of_the_folder_is_told_who_has_it(tmp_path):
     with ReadingsStore.open(tmp_path) as store:
         with pytest.raises(StoreBusy):
@@ -411,6 +412,7 @@ def test_a_store_from_a_newer_version_is_left_alone(open_store):
         open_store()
 
 
+@pytest.mark.embedded
 def test_a_catalogue_that_is_none_is_told_and_not_touched(tmp_path):
     catalogue = tmp_path / "catalogue.ducklake"
     catalogue.write_bytes(b"not a catalogue" * 1000)
@@ -419,6 +421,7 @@ def test_a_catalogue_that_is_none_is_told_and_not_touched(tmp_path):
     assert catalogue.read_bytes() == b"not a catalogue" * 1000
 
 
+@pytest.mark.embedded
 def test_a_place_that_cannot_be_used_is_told(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StoreUnavailable, match="cannot use the folder"):
@@ -427,6 +430,7 @@ def test_a_place_that_cannot_be_used_is_told(tmp_path):
         ReadingsStore.open("postgresql://nobody:secret@127.0.0.1:1/none", data_path=tmp_path / "data")
 
 
+@pytest.mark.embedded
 def test_a_store_that_was_moved_opens_where_it_is_now(tmp_path, batch):
     rows = [(m, T0, str(m)) for m in range(300)]
     with ReadingsStore.open(tmp_path / "before") as store:

@@ -76,7 +76,12 @@ def opened(size: str, place) -> ReadingsStore:
     return ReadingsStore.open(url, data_path=folder / "parquet")
 
 
-@pytest.fixture(params=["embedded", pytest.param("shared", marks=pytest.mark.slow)])
+@pytest.fixture(
+    params=[
+        pytest.param("embedded", marks=pytest.mark.embedded),
+        pytest.param("shared", marks=pytest.mark.slow),
+    ]
+)
 def of_format_1(request, tmp_path):
     """A store of format 1 in either size, closed: its size and place."""
     place = tmp_path, request.getfixturevalue("postgres_database") if request.param == "shared" else None
