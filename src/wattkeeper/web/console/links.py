@@ -19,7 +19,7 @@ from wattkeeper.web.queries import meters
 from wattkeeper.web.queries.links import Health, LinkLine, health_today, link_lines
 from wattkeeper.web.queries.meters import FoundMeters, MeterFilter
 from wattkeeper.web.queries.periods import named_period
-from wattkeeper.web.queries.remote import remote
+from wattkeeper.web.queries.remote import NOTHING_REMOTE, remote
 from wattkeeper.web.queries.states import N_
 from wattkeeper.web.sayings import LINK_DOWN
 from wattkeeper.web.services import Services
@@ -84,7 +84,7 @@ def links_page(request: Request) -> HTMLResponse:
     between = (
         remote(services, request.app.state.batches, say)
         if principal_of(request).may(Right.REGISTRY_EDIT)
-        else {}
+        else NOTHING_REMOTE
     )
     return render(request, "links.html", links=links, **between, **monitor(services, say))
 

@@ -1,6 +1,6 @@
 """The way between remote collectors and the platform, for the page of links."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from wattkeeper.readings.transmission.identities import MeterIdentity
@@ -12,6 +12,8 @@ from wattkeeper.web.services import Services
 NAMED: Final = 4
 """Unknown meters that are named on the page; the API and the command line have all."""
 AND_MORE: Final = N_("and %(n)s more")
+NOTHING_REMOTE: Final[Mapping[str, Any]] = {"outbox": None, "remotes": ()}
+"""For who may not register meters, and so has nothing to do with it."""
 
 
 def remote(services: Services, receiver: BatchReceiver, say: Language) -> dict[str, Any]:
