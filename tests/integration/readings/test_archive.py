@@ -16,7 +16,10 @@ from wattkeeper.readings.archive import Archive, ArchiveDamaged, NothingArchived
 from wattkeeper.readings.kinds import CLASSES
 from wattkeeper.readings.retention import Keeper, NoArchive, Retention
 from wattkeeper.readings.schemas import INTERVAL_SCHEMA
-from wattkeeper.registry.repository import Registry  # noqa: F401  the ledger's tables refer to the registry's
+from wattkeeper.readings.service import IntervalService
+from wattkeeper.registry.models import Installation
+from wattkeeper.registry.repository import Registry
+from wattkeeper.registry.service import install_meter
 from wattkeeper.security.models import AuditEvent
 
 KEY = "active_energy_import"
@@ -209,6 +212,38 @@ def test_sums_in_memory_follow_what_leaves_and_comes_back(kept):
     assert total() == []
     keeper.restore("intervals", JANUARY, NOW)
     assert total() == [7]
+
+
+def test_what_comes_late_for_registers_in_the_archive_leaves_their_intervals_alone(kept, database):
+    with database.write() as session:
+        registry = Registry(session)
+        site = registry.add_site(code="S", name="Site", zone="UTC")
+        link = registry.add_link(code="L", name="Link", url="tcp://127.0.0.1:2404")
+        meter = registry.add_meter(address="000000000001", link_id=link.id)
+        point = registry.add_point(site_id=site.id, code="P", name="Point", interval_minutes=60)
+        session.flush()
+        assert meter.id == 1
+        install_meter(session, point_id=point.id, meter_id=1, at=T0, first_register=Decimal(100))
+    service = IntervalService(database, kept.store)
+    service.derive_pending(NOW)
+
+    def energies():
+        table = kept.store.intervals(point_ids=[point.id])
+        return dict(zip(table["start_at"].to_pylist(), table["energy"].to_pylist(), strict=True))
+
+    before = energies()
+    assert len(before) == kept.hours - 1
+    keeper = kept.keeper({"registers": timedelta(days=110)})
+    assert [file.month for file in keeper.enforce(NOW).let_go] == [JANUARY]
+    kept.store.append_readings(kept.batch((1, T0 + 5 * HOUR, "300")), NOW)
+    with database.write() as session:  # another ratio: all of the installation would be derived again
+        session.get_one(Installation, 1).ct_ratio = Decimal(2)
+    service.derive_pending(NOW + HOUR)
+    after = energies()
+    fixed = [at for at in before if at < datetime(2026, 3, 1, tzinfo=UTC)]
+    assert {at: after[at] for at in fixed} == {at: before[at] for at in fixed}
+    march = datetime(2026, 3, 2, tzinfo=UTC)
+    assert (before[march], after[march]) == (Decimal(1), Decimal(2))
 
 
 class Killed(BaseException):
