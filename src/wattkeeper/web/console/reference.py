@@ -17,13 +17,14 @@ router = APIRouter(include_in_schema=False, dependencies=[needs()])
 # The API describes itself in English; its reference page says the same in the visitor's language.
 SUBJECTS: Final = (
     N_("overview"), N_("meters"), N_("load curves"), N_("links"), N_("areas"), N_("alarms"), N_("notices"), N_("bills"), N_("tariffs"), N_("accounts"), N_("customers"),
-    N_("payments"), N_("import"), N_("search"), N_("portal"), N_("commands"), N_("collection"), N_("remote collectors"),
+    N_("payments"), N_("import"), N_("series"), N_("readings as files"), N_("search"), N_("portal"), N_("commands"), N_("collection"), N_("remote collectors"),
     N_("validation"),
 )  # fmt: skip
 SUMMARIES: Final = (
     N_("The figures of the overview"), N_("Links with state and success"), N_("List meters"), N_("One meter"),
     N_("Latest values of a meter"), N_("Readings of a meter"), N_("Read a meter now"),
-    N_("The frames of a value, explained"), N_("Load curve of a metering point"), N_("Energy of all points together"),
+    N_("The frames of a value, explained"), N_("Series over time"), N_("Series over time, as a file"), N_("Readings or intervals as a file"), N_("What a file's columns seem to mean"),
+    N_("What importing a file of readings would do"), N_("Import a file of readings"), N_("Load curve of a metering point"), N_("Energy of all points together"),
     N_("Heat map of a metering point"), N_("What happened to a meter"), N_("Add a meter"), N_("Change a meter"), N_("Record a meter exchange"), N_("Add a link"),
     N_("Change a link"), N_("The tree of areas"), N_("One area"), N_("Load curve of an area"), N_("Add an area"),
     N_("Rename or move an area"), N_("Move metering points to an area"),
