@@ -1,5 +1,6 @@
 """Keeping the intervals what the readings say: new, late and corrected readings, and changed installations."""
 
+import functools
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -57,7 +58,7 @@ class _StoredHistory:
         now: datetime,
     ) -> None:
         self._store, self._now = store, now
-        self._derive = lambda: derive_intervals(readings, installed, windows=windows)
+        self._derive = functools.partial(derive_intervals, readings, installed, windows=windows)
         self._complete = False
         self.stored = 0
         """How many intervals were stored so far."""

@@ -207,12 +207,19 @@ def test_an_estimate_in_place_of_a_doubted_day_adds_up_to_what_the_registers_aro
     assert {row["method"] for row in after} <= {"edited", "measured"}
 
 
-def test_where_no_register_stands_behind_what_is_in_doubt_no_estimate_is_made(place):
+def test_where_no_register_stands_behind_a_gap_the_points_own_days_or_its_peers_are_proposed(place):
     day = TimeRange.day(date(2026, 11, 22), ZONE)
     about = finding(place, "missing", Severity.WARNING, SILENT, quantity=ENERGY, evidence={}, day=day.start)
-    answer = place.li.get(f"/exceptions/{about}/estimate")
-    assert answer.status_code == 400
-    assert "no trusted register stands on both sides" in answer.text
+    page = place.li.get(f"/exceptions/{about}/estimate").text
+    known = place.store.intervals(point_ids=[place.points[SILENT]], quantity=ENERGY, period=day)
+    values = [text for text in re.findall(r'name="value"[^>]*value="([^"]*)"', page) if text]
+    assert len(values) > 0
+    assert min(map(Decimal, values)) >= 0
+    assert not set(known["method"].to_pylist()) & {"history", "peers"}  # proposed, not stored
+
+
+def test_what_is_no_energy_is_not_estimated(place):
+    day = TimeRange.day(date(2026, 11, 22), ZONE)
     voltage = finding(
         place, "voltage_high", Severity.WARNING, HOME, quantity="voltage_l1", evidence={}, day=day.start
     )

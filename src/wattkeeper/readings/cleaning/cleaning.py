@@ -16,7 +16,6 @@ import pyarrow.compute as pc
 from wattkeeper.kernel.timerange import TimeRange, slot_starts
 from wattkeeper.readings.batches import microseconds
 from wattkeeper.readings.bridges import LONGEST
-from wattkeeper.readings.cleaning.filling import METHODS_OF_A_FILE, fill, gaps_of
 from wattkeeper.readings.cleaning.reading import read_file, unit_kind
 from wattkeeper.readings.cleaning.values import (
     CLEAN_SCHEMA,
@@ -28,6 +27,7 @@ from wattkeeper.readings.cleaning.values import (
     Raw,
     Stamp,
 )
+from wattkeeper.readings.estimation.open_gaps import METHODS, Filled, fill, gaps_of
 from wattkeeper.readings.estimation.values import Flags, Floats, Integers
 from wattkeeper.readings.estimation.windows import Clock
 from wattkeeper.readings.intervals import decimals, derive_intervals
@@ -136,13 +136,13 @@ def _values(raw: Raw, choices: Choices, facts: Facts, progress: Callable[[str, i
             hint="Split the file by meters.",
         )
     grid = _laid(raw, clock, facts, step_us)
-    filled = fill(grid, clock, choices.zone)
+    filled = _filled(grid, clock, choices)
     progress("validating", 0)
     findings = _judged(filled.value, np.isfinite(grid), clock, choices)
     suspect = _suspects(findings, clock, grid.shape)
     suspect &= np.isfinite(grid)
     if choices.replace_suspect and suspect.any():
-        filled = fill(np.where(suspect, np.nan, grid), clock, choices.zone)
+        filled = _filled(np.where(suspect, np.nan, grid), clock, choices)
         suspect = np.zeros_like(suspect)
     _tell_gaps(facts, gaps_of(np.isfinite(grid)), raw, clock)
     within = _between_ends(np.isfinite(grid))
@@ -157,12 +157,17 @@ def _values(raw: Raw, choices: Choices, facts: Facts, progress: Callable[[str, i
             pa.array(np.array(raw.names, dtype=object)[number], pa.string()),
             decimals(np.rint(np.nan_to_num(value)).astype(np.int64), ~np.isfinite(value)),
             pa.array(status, pa.string()),
-            pa.array(np.array(METHODS_OF_A_FILE, dtype=object)[method], pa.string()),
+            pa.array(np.array(METHODS, dtype=object)[method], pa.string()),
             decimals(np.ceil(np.nan_to_num(error)).astype(np.int64), ~np.isfinite(error)),
         ],
         schema=CLEAN_SCHEMA,
     )
     return _finished(table, findings, raw, facts)
+
+
+def _filled(grid: Floats, clock: Clock, choices: Choices) -> Filled:
+    """All of the file is there at once, so days after a gap count as those before it."""
+    return fill(grid, gaps_of(np.isfinite(grid)), clock, choices.zone, only_before=False)
 
 
 def _laid(raw: Raw, clock: Clock, facts: Facts, step_us: int) -> Floats:

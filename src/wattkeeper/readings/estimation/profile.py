@@ -170,15 +170,16 @@ class _Course:
         # A neighbour that is not known is one measured with endless error.
         among += np.where(np.isfinite(around), 0, 1e9)[:, :, None] * np.eye(len(self._outside))
         self._across = self._link.at(np.abs(self._inside[:, None] - self._outside[None]))
-        gain: Floats = np.linalg.solve(among, self._across.transpose(0, 2, 1)).transpose(0, 2, 1)
-        return gain
+        gain = np.linalg.solve(among, self._across.transpose(0, 2, 1)).transpose(0, 2, 1)
+        return np.asarray(gain, np.float64)
 
     def _covariance_with(self, amounts: Floats) -> Floats:
         """The conditional covariance of each slot with a weighted sum of all."""
         scaled = self._spread * amounts
         joint = self._link.convolved(scaled) + self._link.own[:, None] * scaled
         seen = np.einsum("gio,gi->go", self._across, scaled)
-        return self._spread * (joint - np.einsum("gio,go->gi", self._gain, seen))
+        covariance: Floats = self._spread * (joint - np.einsum("gio,go->gi", self._gain, seen))
+        return covariance
 
     def energy(self) -> Floats:
         """The likely energy of each slot, moved along its uncertainty until all add up to the total."""
@@ -200,7 +201,8 @@ class _Course:
 
         def missing(step: Floats) -> Floats:
             value = self._mean + step[:, None] * self._drift
-            return (gaps.covered * self._scale.back(value)).sum(axis=1) - total
+            short: Floats = (gaps.covered * self._scale.back(value)).sum(axis=1) - total
+            return short
 
         straight = -missing(np.zeros(len(total))) / self._stiffness
         reach = np.maximum(np.abs(straight), 1e-12)
@@ -212,7 +214,7 @@ class _Course:
             middle = (low + high) / 2
             over = missing(middle) > 0
             low, high = np.where(over, low, middle), np.where(over, middle, high)
-        return (low + high) / 2
+        return np.asarray((low + high) / 2, np.float64)
 
     def error(self, deviations: Floats, weight: Floats) -> Floats:
         """Half the 90 % band of each slot: the spread that is left, widened to hold the point's own past errors."""
@@ -229,7 +231,7 @@ class _Course:
         """What 90 % of the errors keep to, in spreads, had each like day had this gap."""
         gaps = self._gaps
         inside, outside = deviations[:, :, gaps.inside], np.nan_to_num(deviations[:, :, self._outside])
-        whole = np.isfinite(inside).all(axis=2)
+        whole: Flags = np.isfinite(inside).all(axis=2)
         missed = np.nan_to_num(inside) - np.einsum("gio,gdo->gdi", self._gain, outside)
         missed *= self._spread[:, None]
         closed = np.isfinite(gaps.total)[:, None]

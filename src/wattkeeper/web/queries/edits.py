@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.readings.editing.models import ReadingEditValue
 from wattkeeper.readings.editing.values import DiffRow, EditKind, EditState, EditView
-from wattkeeper.readings.estimating import estimated_without
+from wattkeeper.readings.estimating import estimated_open, estimated_without
 from wattkeeper.readings.quantities import quantity as catalogue_entry
 from wattkeeper.readings.validation.values import FindingView
 from wattkeeper.registry.models import Meter, MeteringPoint
@@ -32,9 +32,18 @@ STATES: Final[Mapping[EditState, tuple[Level, str]]] = {
     EditState.UNDO_APPROVED: ("warn", N_("being undone")),
     EditState.UNDONE: ("idle", N_("undone")),
 }
+VOID: Final = (EditState.REFUSED, EditState.WITHDRAWN, EditState.UNDO_APPROVED, EditState.UNDONE)
+"""It came to nothing, or is taken back."""
 LONGEST_FORM: Final = timedelta(days=2)
+_PEERS: Final = 50
 MOST_IN_FORM: Final = 200
 """Values that one form takes: two days of quarter hours, of which one may have 25 hours, and some."""
+
+
+def open_again(services: Services, edit: EditView) -> None:
+    """The exceptions that an edit had answered are to be decided again once it counts no more."""
+    if edit.state in VOID:
+        services.exceptions.reopen(edit.id, services.clock())
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,13 +214,21 @@ def reading_form(services: Services, meter_id: int, key: str, at: datetime, say:
 
 
 def estimate_form(services: Services, finding: FindingView, say: Language) -> EditForm:
-    """The intervals a finding is about, each with what derivation would estimate without the readings in doubt."""
+    """The intervals a finding is about, each with what derivation would estimate without the readings in doubt.
+
+    Where no register ends the gap, with what is likely by the point's own days, else by the other points of its site.
+    """
     assert finding.point_id is not None
     with services.database.read() as session:
-        installed = services.registry(session).installations(
-            point_ids=[finding.point_id], period=finding.period
-        )
+        registry = services.registry(session)
+        installed = registry.installations(point_ids=[finding.point_id], period=finding.period)
+        peers = registry.points_in_site(registry.get_point(finding.point_id).site_id)
     estimates = estimated_without(services.store, installed, finding.quantity, finding.period).to_pylist()
+    if not estimates and installed and services.clock() > finding.period.start:
+        past = TimeRange(finding.period.start, min(finding.period.closed_end, services.clock()))
+        estimates = estimated_open(
+            services.store, installed[-1], finding.quantity, past, peers[:_PEERS]
+        ).to_pylist()
     if not estimates:
         raise BadRequest(
             "No estimate can be made: no trusted register stands on both sides of what is in doubt.",

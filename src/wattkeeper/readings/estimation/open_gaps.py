@@ -1,7 +1,6 @@
-"""What is missing in series of energies or powers: estimated from their own like days, else from those of the others.
+"""Gaps without a second register: estimated from the series' own like days, else from what others did at the time.
 
-A file of energies has no registers, so its gaps are open: nothing says what they add up to. All of the file is there at
-once, so days after a gap count as those before it.
+Nothing says what such a gap adds up to, so its estimates are what is likely, each with its bound.
 """
 
 from dataclasses import dataclass
@@ -28,22 +27,23 @@ class Filled:
     error: Floats
     """Half the 90 % band of an estimate; nan where nothing was estimated."""
     method: Integers
-    """The place in METHODS_OF_A_FILE."""
+    """The place in METHODS."""
 
 
-METHODS_OF_A_FILE: Final = ("none", "measured", "history", "peers")
+METHODS: Final = ("none", "measured", "history", "peers")
 _NONE, _MEASURED, _HISTORY, _PEERS = range(4)
 
 
-def fill(value: Floats, clock: Clock, zone: ZoneInfo) -> Filled:
-    """Estimate each gap between the first and the last value of each series."""
+def fill(value: Floats, gaps: Integers, clock: Clock, zone: ZoneInfo, *, only_before: bool) -> Filled:
+    """Estimate gaps (series, first slot, end slot) in values [series, slot] that lie on the grid of the clock.
+
+    ``only_before`` takes like days from before each gap only, so that later days change nothing.
+    """
     known = np.isfinite(value)
     found = Filled(value.copy(), np.full(value.shape, np.nan), np.where(known, _MEASURED, _NONE))
-    gaps = gaps_of(known)
-    longest = LONGEST_DAYS * clock.per_day
-    gaps = gaps[gaps[:, 2] - gaps[:, 1] <= longest]
+    gaps = gaps[gaps[:, 2] - gaps[:, 1] <= LONGEST_DAYS * clock.per_day]
     if len(gaps):
-        _from_history(found, gaps, clock, zone)
+        _from_history(found, gaps, clock, zone, only_before=only_before)
         _from_peers(found, gaps, known)
     return found
 
@@ -60,7 +60,7 @@ def gaps_of(known: Flags) -> Integers:
     return np.stack([series, begin, end], axis=1).astype(np.int64)
 
 
-def _from_history(found: Filled, gaps: Integers, clock: Clock, zone: ZoneInfo) -> None:
+def _from_history(found: Filled, gaps: Integers, clock: Clock, zone: ZoneInfo, *, only_before: bool) -> None:
     for number in np.unique(gaps[:, 0]):
         own = gaps[gaps[:, 0] == number]
         row = found.value[number]
@@ -73,7 +73,7 @@ def _from_history(found: Filled, gaps: Integers, clock: Clock, zone: ZoneInfo) -
             end=clock.starts[own[:, 2]],
             total=np.full(len(own), np.nan),
         )
-        for _, slots, batch in batches(wanted, series, clock, zone, only_before=False):
+        for _, slots, batch in batches(wanted, series, clock, zone, only_before=only_before):
             likely = estimate(batch)
             places = slots[likely.known]
             row[places] = likely.energy[likely.known]
