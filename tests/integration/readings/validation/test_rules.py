@@ -370,25 +370,25 @@ def test_a_total_that_is_not_the_sum_of_its_phases_is_told(world):
     assert world.evidence(meter, "phase_sum")["difference_kw"] == "3"
 
 
-def test_intervals_that_do_not_add_up_to_the_registers_are_told(world):
-    meter = world.meter(since=world.at("00:00"), first="100")
+def test_intervals_that_do_not_add_up_to_the_registers_are_told(fresh):
+    meter = fresh.meter(since=fresh.at("00:00"), first="100")
     registers = counting("100", *[".1"] * 96)
-    world.read(meter, quarters("00:00", registers[:96]), now=world.at("00:01", 1))
-    world.read(meter, {"00:00": registers[96]}, day=1)
-    world.intervals.derive_pending(world.at("01:00", 1))
-    world.validate(world.at("01:00", 1))
-    assert world.found(meter) == []
-    with world.database.read() as session:
+    fresh.read(meter, quarters("00:00", registers[:96]), now=fresh.at("00:01", 1))
+    fresh.read(meter, {"00:00": registers[96]}, day=1)
+    fresh.intervals.derive_pending(fresh.at("01:00", 1))
+    fresh.validate(fresh.at("01:00", 1))
+    assert fresh.found(meter) == []
+    with fresh.database.read() as session:
         point = Registry(session).installations(meter_ids=[meter])[0].point_id
     entered = {
-        "point_id": point, "quantity": IMPORT, "start_at": world.at("06:00"), "end_at": world.at("06:15"),
+        "point_id": point, "quantity": IMPORT, "start_at": fresh.at("06:00"), "end_at": fresh.at("06:15"),
         "energy": Decimal("1.1"), "status": 2, "method": "edited",
     }  # fmt: skip
     row = pa.Table.from_pylist([dict.fromkeys(INTERVAL_SCHEMA.names) | entered], INTERVAL_SCHEMA)
-    world.store.append_intervals(row, world.at("02:00", 1))
-    world.validate(world.at("01:00", 2))
-    assert ("interval_sum", IMPORT, "10 00:00") in world.found(meter)
-    evidence = world.evidence(meter, "interval_sum")
+    fresh.store.append_intervals(row, fresh.at("02:00", 1))
+    fresh.validate(fresh.at("01:00", 2))
+    assert ("interval_sum", IMPORT, "10 00:00") in fresh.found(meter)
+    evidence = fresh.evidence(meter, "interval_sum")
     assert (evidence["counted_kwh"], evidence["intervals_kwh"], evidence["difference_kwh"]) == (
         "9.6",
         "10.6",
