@@ -143,13 +143,12 @@ def test_the_order_of_arrival_does_not_matter(fresh):
         {"06:30": "10"},
         {"06:45": "101", "07:00": "101.2", "07:15": "90"},
     )
-    meters = []
-    for order in permutations(parts):
-        meter = fresh.meter()
-        meters.append(meter)
-        for part in order:
-            fresh.read(meter, part)
-            fresh.validate()
+    orders = list(permutations(parts))
+    meters = [fresh.meter() for _ in orders]
+    for place in range(len(parts)):
+        for meter, order in zip(meters, orders, strict=True):
+            fresh.read(meter, order[place])
+        fresh.validate()
     told = [
         [(row.code, row.period, row.evidence["readings"]) for row in fresh.rows(meter)] for meter in meters
     ]
