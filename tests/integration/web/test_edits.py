@@ -176,6 +176,15 @@ def test_an_exception_is_answered_by_its_edit_and_opens_again_when_that_comes_to
     second = number_of(propose(place, ["8.5"], about=about))
     place.li.post(f"/edits/{second}/withdraw", data={})
     assert exceptions.finding(about).state is FindingState.OPEN
+    third = number_of(propose(place, ["8.25"], about=about))
+    place.wang.post(f"/api/v1/edits/{third}/refuse", json={"reason": "No, by the API"})
+    assert exceptions.finding(about).state is FindingState.OPEN
+    fourth = number_of(propose(place, ["8.75"], about=about))
+    place.wang.post(f"/edits/{fourth}/approve", data={})
+    place.li.post(f"/edits/{fourth}/undo", data={"note": "Another quarter hour"})
+    assert exceptions.finding(about).state is FindingState.EDITED
+    place.wang.post(f"/edits/{fourth}/approve", data={})
+    assert exceptions.finding(about).state is FindingState.OPEN
 
 
 def test_an_estimate_in_place_of_a_doubted_day_adds_up_to_what_the_registers_around_it_counted(place):

@@ -1,7 +1,7 @@
 """Editing readings and intervals: one person asks, another agrees; what each value was before stays to be seen."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import pyarrow as pa
 from fastapi import APIRouter, Path, Query, Request
@@ -24,6 +24,7 @@ from wattkeeper.web.api import edit_schemas as shapes
 from wattkeeper.web.api.schemas import Page
 from wattkeeper.web.pages import services_of
 from wattkeeper.web.problems import documented
+from wattkeeper.web.queries.edits import open_again
 from wattkeeper.web.services import Services
 
 router = APIRouter(tags=["edits"])
@@ -45,7 +46,7 @@ def propose_edit(request: Request, wanted: shapes.EditWanted) -> shapes.EditItem
     services = services_of(request)
     if bool(wanted.readings) == bool(wanted.intervals):
         raise BadEdit("An edit changes readings or intervals.", hint="Give one of the two.")
-    told = {"now": services.clock(), "scope": services.scope}
+    told: dict[str, Any] = {"now": services.clock(), "scope": services.scope}
     if wanted.readings:
         rows = pa.Table.from_pylist([row.model_dump() for row in wanted.readings], schema=READING_EDIT_SCHEMA)
         return _item(services.editing.propose_readings(rows, wanted.reason, **told))
@@ -123,7 +124,9 @@ def approve_edit(request: Request, edit_id: Id, said: command_schemas.DecisionWa
     in_person(request)
     services = services_of(request)
     now = services.clock()
-    return _item(services.editing.approve(edit_id, now=now, note=said.note, scope=services.scope))
+    edit = services.editing.approve(edit_id, now=now, note=said.note, scope=services.scope)
+    open_again(services, edit)
+    return _item(edit)
 
 
 @router.post(
@@ -137,7 +140,9 @@ def refuse_edit(request: Request, edit_id: Id, said: shapes.RefusalWanted) -> sh
     in_person(request)
     services = services_of(request)
     now = services.clock()
-    return _item(services.editing.refuse(edit_id, now=now, note=said.reason, scope=services.scope))
+    edit = services.editing.refuse(edit_id, now=now, note=said.reason, scope=services.scope)
+    open_again(services, edit)
+    return _item(edit)
 
 
 @router.post(
@@ -150,7 +155,9 @@ def withdraw_edit(request: Request, edit_id: Id, said: command_schemas.DecisionW
     """Take back an edit, or the wish to undo one, that nobody has decided yet."""
     services = services_of(request)
     now = services.clock()
-    return _item(services.editing.withdraw(edit_id, now=now, note=said.note, scope=services.scope))
+    edit = services.editing.withdraw(edit_id, now=now, note=said.note, scope=services.scope)
+    open_again(services, edit)
+    return _item(edit)
 
 
 @router.post(

@@ -25,6 +25,7 @@ from wattkeeper.web.queries.edits import (
     EditLine,
     diff_lines,
     edit_lines,
+    open_again,
 )
 from wattkeeper.web.queries.states import N_
 
@@ -176,13 +177,11 @@ def approve(request: Request, edit_id: Id, note: Note = "") -> Response:
     """Agree, as the second person."""
     in_person(request)
     services = services_of(request)
-    was = services.editing.edit(edit_id, scope=services.scope).state
     try:
-        services.editing.approve(edit_id, now=services.clock(), note=note, scope=services.scope)
+        edit = services.editing.approve(edit_id, now=services.clock(), note=note, scope=services.scope)
     except WattkeeperError as error:
         return _refused(request, edit_id, error)
-    if was is EditState.UNDO_PROPOSED:
-        services.exceptions.reopen(edit_id, services.clock())
+    open_again(services, edit)
     return RedirectResponse(f"/edits/{edit_id}", status_code=303)
 
 
@@ -191,13 +190,11 @@ def refuse(request: Request, edit_id: Id, note: Note = "") -> Response:
     """Refuse, as the second person, with a reason."""
     in_person(request)
     services = services_of(request)
-    was = services.editing.edit(edit_id, scope=services.scope).state
     try:
-        services.editing.refuse(edit_id, now=services.clock(), note=note, scope=services.scope)
+        edit = services.editing.refuse(edit_id, now=services.clock(), note=note, scope=services.scope)
     except WattkeeperError as error:
         return _refused(request, edit_id, error)
-    if was is EditState.PROPOSED:
-        services.exceptions.reopen(edit_id, services.clock())
+    open_again(services, edit)
     return RedirectResponse(f"/edits/{edit_id}", status_code=303)
 
 
@@ -205,13 +202,11 @@ def refuse(request: Request, edit_id: Id, note: Note = "") -> Response:
 def withdraw(request: Request, edit_id: Id, note: Note = "") -> Response:
     """Take back what one has proposed oneself and nobody has decided."""
     services = services_of(request)
-    was = services.editing.edit(edit_id, scope=services.scope).state
     try:
-        services.editing.withdraw(edit_id, now=services.clock(), note=note, scope=services.scope)
+        edit = services.editing.withdraw(edit_id, now=services.clock(), note=note, scope=services.scope)
     except WattkeeperError as error:
         return _refused(request, edit_id, error)
-    if was is EditState.PROPOSED:
-        services.exceptions.reopen(edit_id, services.clock())
+    open_again(services, edit)
     return RedirectResponse(f"/edits/{edit_id}", status_code=303)
 
 
