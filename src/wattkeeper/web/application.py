@@ -79,9 +79,9 @@ from wattkeeper.web.portal import PORTAL
 from wattkeeper.web.queries.areas import energies
 from wattkeeper.web.queries.imports import Uploads
 from wattkeeper.web.queries.kept import KeptByScope
-from wattkeeper.web.queries.reading_imports import ReadingUploads
 from wattkeeper.web.queries.overview import RememberedByScope, figures
 from wattkeeper.web.queries.quality import quality_of
+from wattkeeper.web.queries.reading_imports import ReadingUploads
 from wattkeeper.web.services import Services
 
 DESCRIPTION = """
@@ -98,7 +98,10 @@ TAGS = [
     {"name": "commands", "description": "What meters are told, who agreed, and what became of it."},
     {"name": "areas", "description": "Where meters hang: the tree of areas, with what each used."},
     {"name": "links", "description": "The ways to meters, and their health."},
-    {"name": "collection", "description": "Which plans read meters, and how well: success, latency, failures."},
+    {
+        "name": "collection",
+        "description": "Which plans read meters, and how well: success, latency, failures.",
+    },
     {"name": "remote collectors", "description": "Readings that collectors elsewhere deliver."},
     {"name": "alarms", "description": "What is wrong with meters and links, and who has seen to it."},
     {"name": "notices", "description": "Who is told of alarms, and the proof that they were."},
