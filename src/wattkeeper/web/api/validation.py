@@ -40,7 +40,9 @@ class FindingItem(Shape):
     point: str
     quantity: str = Field(examples=["active_energy_import"])
     start: InstantText
-    end: InstantText = Field(description="Not included: one second behind a single reading, else the civil day's end.")
+    end: InstantText = Field(
+        description="Not included: one second behind a single reading, else the civil day's end."
+    )
     evidence: dict[str, Any]
     raised_at: InstantText
     updated_at: InstantText
@@ -76,7 +78,9 @@ class ParameterItem(BaseModel):
     name: str
     unit: str
     default: DecimalText
-    default_by_kind: dict[str, DecimalText] = Field(description="Classes of metering point with another default.")
+    default_by_kind: dict[str, DecimalText] = Field(
+        description="Classes of metering point with another default."
+    )
 
 
 class RuleItem(BaseModel):
@@ -95,7 +99,9 @@ class ParameterVersion(Shape):
 
     id: int
     rule: str
-    point_kind: str = Field(description="A class of metering point, or * for every one.", examples=["factory"])
+    point_kind: str = Field(
+        description="A class of metering point, or * for every one.", examples=["factory"]
+    )
     parameter: str
     value: DecimalText
     valid_from: InstantText
