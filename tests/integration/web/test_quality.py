@@ -90,7 +90,7 @@ def test_the_files_have_every_day_and_every_point(english):
             "0",
             "0",
             "20",
-            "98.809524",
+            "98.8095",
         ]
     ]
     assert len([row for row in days if row[0] == "riverside"]) == 22
