@@ -5,6 +5,8 @@ such reading before it says, or, where there was none for three days, by what th
 half a minute it is left alone: that is what a boundary forgives, and what the way of an answer may take.
 """
 
+import threading
+from collections.abc import Container
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -13,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from wattkeeper.readings.lake import Lake
-from wattkeeper.readings.selection import instant
+from wattkeeper.readings.layout import newest
+from wattkeeper.readings.selection import chosen_ids, instant
 
 CLOCK = "clock"
 """The catalogue's quantity: what a meter's clock showed, in seconds since 1970 UTC."""
@@ -22,6 +25,8 @@ _REACH = timedelta(days=3)
 _REACH_US = _REACH // timedelta(microseconds=1)
 # A clock that lost its battery starts at 2000; stamps that are off by more than a day are findings, not energy.
 _MOST_US = 86_400_000_000
+_DAY_US = 86_400_000_000
+_DAYS_KEPT = 800
 
 _OFFSET = "(c.value::DECIMAL(38,4) * 1000000)::BIGINT - epoch_us(c.read_at)"
 
@@ -39,6 +44,11 @@ class ClockOffsets:
 
     def __init__(self, lake: Lake) -> None:
         self._lake = lake
+        self._lock = threading.Lock()
+        self._off: dict[int, set[int]] = {}
+        """By day [since 1970 UTC] the meters whose clock was off on it: hardly any, and nobody else is looked at."""
+        self._seen = 0
+        """The ``recorded_at`` [µs] up to which the days are complete."""
 
     def corrected(self, readings: pa.Table) -> Corrected:
         """The readings (meter_id, quantity, read_at, value, source) with what the meter stamped moved to true time."""
@@ -46,21 +56,19 @@ class ClockOffsets:
             return Corrected(readings, {})
         with self._lake.reading() as cursor:
             cursor.register("given", readings)
-            low, high, first, last = cursor.execute(
-                "SELECT epoch_us(min(read_at)), epoch_us(max(read_at)), min(meter_id), max(meter_id) FROM given"
+            low, high = cursor.execute(
+                "SELECT epoch_us(min(read_at)), epoch_us(max(read_at)) FROM given"
             ).fetchall()[0]
+            meters = self._ever_off(cursor, low - _REACH_US, high + _REACH_US)
+            meters &= set(pc.unique(readings["meter_id"]).to_pylist())
+            if not meters:
+                return Corrected(readings, {})
             cursor.execute(f"""
                 CREATE OR REPLACE TEMP TABLE clocks AS
                 SELECT c.meter_id, epoch_us(c.read_at) AS at, {_OFFSET} AS off FROM lake.reading c
-                WHERE c.quantity = '{CLOCK}' AND c.meter_id BETWEEN {first} AND {last}
+                WHERE c.quantity = '{CLOCK}' AND {chosen_ids("c.meter_id", meters)}
                   AND c.read_at BETWEEN {instant(low - _REACH_US)} AND {instant(high + _REACH_US)}
-                  AND c.meter_id IN (SELECT meter_id FROM given WHERE source = 'meter')
-            """)  # noqa: S608  numbers only
-            wrong = cursor.execute(
-                f"SELECT count(*) FROM temp.clocks WHERE abs(off) > {_FORGIVEN_US}"  # noqa: S608
-            ).fetchall()[0][0]
-            if not wrong:
-                return Corrected(readings, {})
+            """)  # noqa: S608  built from numbers
             return self._moved(cursor, readings.schema)
 
     @staticmethod
@@ -110,6 +118,9 @@ class ClockOffsets:
             low, high = cursor.execute(
                 "SELECT epoch_us(min(start_at)), epoch_us(max(end_at)) FROM changed"
             ).fetchall()[0]
+            meters = self._ever_off(cursor, low - _REACH_US, high) & set(clocks["meter_id"].to_pylist())
+            if not meters:
+                return []
             return cursor.execute(f"""
                 SELECT n.meter_id,
                        epoch_us(n.start_at) - CASE WHEN bool_or(c.read_at < n.start_at) THEN 0 ELSE {_REACH_US} END,
@@ -118,7 +129,35 @@ class ClockOffsets:
                   ON c.meter_id = n.meter_id AND c.quantity = '{CLOCK}' AND c.read_at <= n.end_at
                  AND epoch_us(c.read_at) >= epoch_us(n.start_at) - {_REACH_US}
                 WHERE c.read_at BETWEEN {instant(low - _REACH_US)} AND {instant(high)}
+                  AND {chosen_ids("n.meter_id", meters)} AND {chosen_ids("c.meter_id", meters)}
                 GROUP BY n.meter_id, n.start_at, n.end_at
                 HAVING bool_or(abs({_OFFSET}) > {_FORGIVEN_US})
                 ORDER BY n.meter_id, n.start_at
             """).fetchall()  # noqa: S608  numbers only
+
+    def _ever_off(self, cursor: duckdb.DuckDBPyConnection, low: int, high: int) -> set[int]:
+        """The meters whose clock was ever off from one instant to another [µs]; each day is gone through once."""
+        with self._lock:
+            recorded = newest(cursor, self._lake, ["reading"], ["recorded_at"])
+            if recorded > self._seen and self._off:
+                self._take_in(cursor, f"c.recorded_at > {instant(self._seen)}", self._off)
+            self._seen = recorded
+            days = range(low // _DAY_US, high // _DAY_US + 1)
+            missing = [day for day in days if day not in self._off]
+            if missing:
+                others = [day for day in self._off if day not in days]
+                for day in others[: max(0, len(self._off) + len(missing) - _DAYS_KEPT)]:
+                    del self._off[day]
+                self._off |= {day: set() for day in missing}
+                ends = instant(missing[0] * _DAY_US), instant((missing[-1] + 1) * _DAY_US)
+                self._take_in(cursor, f"c.read_at >= {ends[0]} AND c.read_at < {ends[1]}", set(missing))
+            return set().union(*(self._off[day] for day in days))
+
+    def _take_in(self, cursor: duckdb.DuckDBPyConnection, which: str, days: Container[int]) -> None:
+        rows = cursor.execute(f"""
+            SELECT DISTINCT epoch_us(c.read_at) // {_DAY_US}, c.meter_id FROM lake.reading c
+            WHERE c.quantity = '{CLOCK}' AND {which} AND abs({_OFFSET}) > {_FORGIVEN_US}
+        """).fetchall()  # noqa: S608  built from numbers
+        for day, meter in rows:
+            if day in days:
+                self._off[day].add(meter)
