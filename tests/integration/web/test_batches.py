@@ -101,6 +101,9 @@ def test_a_batch_is_stored_before_it_is_acknowledged_and_the_unknown_are_named(
     (listed,) = client.get("/api/v1/remote-collectors", headers=chief).json()
     assert (listed["id"], listed["name"], listed["readings"]) == (COLLECTOR, "site 7", 2)
     assert listed["unknown"] == [unknown._asdict()]
+    rows = client.get("/links/-/collectors.csv?lang=en", headers=chief).text.splitlines()
+    assert rows[1].startswith(f"site 7,{COLLECTOR},")
+    assert rows[1].endswith(f",2,{unknown.address} ({unknown.link})")
 
 
 def test_what_cannot_be_taken_is_a_problem_with_its_own_type(client, token, own_town, meter):

@@ -1,4 +1,4 @@
-"""The tables of alarms, areas, users and rights within pages as files."""
+"""The tables of alarms, areas, users, rights and remote collectors within pages as files."""
 
 from typing import Final
 
@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 
 from wattkeeper.monitoring import words
 from wattkeeper.monitoring.values import RecipientView
+from wattkeeper.readings.transmission.values import RemoteCollectorView
 from wattkeeper.registry.scope import Scope
 from wattkeeper.security.rights import Right
 from wattkeeper.web.access import in_person, needs, principal_of
@@ -43,6 +44,20 @@ TOKENS: Final[Table[TokenLine]] = Table(
         Column(N_("State"), lambda line: line.state_text),
         Column(N_("Valid until"), lambda line: line.expires_at, "moment"),
         Column(N_("Last used"), lambda line: line.last_used_at, "moment"),
+    ),
+)
+COLLECTORS: Final[Table[RemoteCollectorView]] = Table(
+    "remote-collectors",
+    N_("Remote collectors"),
+    (
+        Column(N_("Collector"), lambda line: line.name),
+        Column(N_("Code"), lambda line: line.id),
+        Column(N_("Heard last"), lambda line: line.last_at, "moment"),
+        Column(N_("Readings taken"), lambda line: line.readings, "number"),
+        Column(
+            N_("Meters to be registered"),
+            lambda line: ", ".join(f"{meter.address} ({meter.link})" for meter in line.unknown),
+        ),
     ),
 )
 
@@ -160,3 +175,9 @@ def _role_columns(say: Language) -> tuple[Column[RightLine], ...]:
         Column(N_("Code"), lambda line: line.code),
         *(held(place) for place in range(len(role_choices(say)))),
     )
+
+
+@exported(router, "/links/-/collectors", needs(Right.REGISTRY_EDIT))
+def remote_collectors_export(request: Request) -> Export[RemoteCollectorView]:
+    """Every collector that delivers here, with all meters that are not registered."""
+    return Export(COLLECTORS, request.app.state.batches.collectors(), language_of(request))
