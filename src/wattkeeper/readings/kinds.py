@@ -32,19 +32,26 @@ def _of_kinds(*kinds: str) -> str:
 
 _READING = tuple(READINGS.stored.split(", "))
 _INTERVAL = tuple(INTERVALS.stored.split(", "))
-_OF_READINGS: Final = {
-    "table": READINGS.name,
-    "columns": _READING,
-    "time": READINGS.time,
-    "keys": READINGS.key_columns,
-    "superseded": READINGS.superseded,
-    "sort": "quantity, meter_id, read_at",
-}
+
+
+def _readings(name: str, *kinds: str) -> DataClass:
+    return DataClass(
+        name=name,
+        table=READINGS.name,
+        columns=_READING,
+        time=READINGS.time,
+        condition=_of_kinds(*kinds),
+        keys=READINGS.key_columns,
+        superseded=READINGS.superseded,
+        sort="quantity, meter_id, read_at",
+    )
+
+
 CLASSES: Final = {
     one.name: one
     for one in (
-        DataClass(name="registers", condition=_of_kinds("register", "demand"), **_OF_READINGS),
-        DataClass(name="instantaneous", condition=_of_kinds("instantaneous", "moment"), **_OF_READINGS),
+        _readings("registers", "register", "demand"),
+        _readings("instantaneous", "instantaneous", "moment"),
         DataClass(
             name="intervals",
             table=INTERVALS.name,
