@@ -95,6 +95,11 @@ TAGS = [
     {"name": "series", "description": "Any meters, points and areas over any period at any resolution."},
     {"name": "readings as files", "description": "Readings and intervals out of, and into, the store."},
     {"name": "validation", "description": "What the rules doubt about readings, and what people decided."},
+    {
+        "name": "edits",
+        "description": "Readings and intervals changed by two people, and every version they had.",
+    },
+    {"name": "archive", "description": "Old months in plain Parquet, and back."},
     {"name": "commands", "description": "What meters are told, who agreed, and what became of it."},
     {"name": "areas", "description": "Where meters hang: the tree of areas, with what each used."},
     {"name": "links", "description": "The ways to meters, and their health."},

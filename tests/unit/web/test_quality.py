@@ -88,6 +88,4 @@ def test_a_month_has_all_its_days():
     assert month_of(date(2028, 2, 14)) == (date(2028, 2, 1), date(2028, 2, 29))
     december = days_between(month_of(date(2026, 12, 31)))
     assert (december[0], december[-1], len(december)) == (date(2026, 12, 1), date(2026, 12, 31), 31)
-    assert all(
-        after - before == timedelta(days=1) for before, after in pairwise(december)
-    )
+    assert all(after - before == timedelta(days=1) for before, after in pairwise(december))

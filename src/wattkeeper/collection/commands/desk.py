@@ -95,7 +95,14 @@ class CommandDesk:
                 exchange_id=exchange_id,
             )
             if moved:
-                self._record(session, command, state, now, outcome=outcome, detail=None if detail is None else detail.said)
+                self._record(
+                    session,
+                    command,
+                    state,
+                    now,
+                    outcome=outcome,
+                    detail=None if detail is None else detail.said,
+                )
             return moved
 
         if await asyncio.to_thread(self._write, end):

@@ -50,7 +50,10 @@ def list_bills(
     month: Annotated[str | None, Query(pattern=r"^\d{4}-\d{2}$", examples=["2026-10"])] = None,
     estimated: Annotated[bool, Query(description="Only bills that rest on estimated intervals.")] = False,
     corrected: Annotated[
-        bool, Query(description="Only standing bills whose readings were corrected, or came, after they were issued.")
+        bool,
+        Query(
+            description="Only standing bills whose readings were corrected, or came, after they were issued."
+        ),
     ] = False,
     search: Annotated[str, Query(max_length=100)] = "",
     limit: Limit = 50,

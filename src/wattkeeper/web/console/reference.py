@@ -18,7 +18,7 @@ router = APIRouter(include_in_schema=False, dependencies=[needs()])
 SUBJECTS: Final = (
     N_("overview"), N_("meters"), N_("load curves"), N_("links"), N_("areas"), N_("alarms"), N_("notices"), N_("bills"), N_("tariffs"), N_("accounts"), N_("customers"),
     N_("payments"), N_("import"), N_("series"), N_("readings as files"), N_("search"), N_("portal"), N_("commands"), N_("collection"), N_("remote collectors"),
-    N_("validation"),
+    N_("validation"), N_("edits"), N_("archive"),
 )  # fmt: skip
 SUMMARIES: Final = (
     N_("The figures of the overview"), N_("Links with state and success"), N_("List meters"), N_("One meter"),
@@ -50,7 +50,12 @@ SUMMARIES: Final = (
     N_("Deliver a batch of readings"), N_("Which meters are registered here"), N_("Remote collectors"),
     N_("What waits for the platform"), N_("List what validation found"), N_("Count what is open"), N_("One finding"),
     N_("Decide about a finding"), N_("The rules"), N_("What parameters were set to"),
-    N_("Set a parameter of a rule from an instant on"),
+    N_("Set a parameter of a rule from an instant on"), N_("List edits"), N_("One edit and its steps"),
+    N_("Ask for readings or intervals to be changed"), N_("Agree to an edit, or to its undoing, as the second person"),
+    N_("Refuse an edit, or its undoing, as the second person"), N_("Take back what waits for a second person"),
+    N_("Ask for an edit to be undone"), N_("What an edit changes, value by value"), N_("Every version of one reading"),
+    N_("Every version of one interval"), N_("List the months the store has"), N_("List what the archive has"),
+    N_("Write a month to the archive"), N_("Bring a month back from the archive"),
 )  # fmt: skip
 
 
