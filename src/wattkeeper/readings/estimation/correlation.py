@@ -71,7 +71,8 @@ def _shown(deviations: Floats, weight: Floats, longest: int) -> tuple[Floats, Fl
 
     products, pairs = at_lags(values), np.maximum(at_lags(root), 1e-300)
     mean = products / pairs
-    seen = mean / np.maximum(mean[:, :1], 1e-300)
+    # Days that are all alike leave only rounding to divide by rounding: nothing that may overflow when squared.
+    seen = np.clip(mean / np.maximum(mean[:, :1], 1e-300), -1e3, 1e3)
     return seen, pairs / pairs[:, :1] / (1 + 0.1 * np.arange(count))
 
 

@@ -231,7 +231,7 @@ class _Course:
         """What 90 % of the errors keep to, in spreads, had each like day had this gap."""
         gaps = self._gaps
         inside, outside = deviations[:, :, gaps.inside], np.nan_to_num(deviations[:, :, self._outside])
-        whole: Flags = np.isfinite(inside).all(axis=2)
+        whole: Flags = np.asarray(np.isfinite(inside).all(axis=2))
         missed = np.nan_to_num(inside) - np.einsum("gio,gdo->gdi", self._gain, outside)
         missed *= self._spread[:, None]
         closed = np.isfinite(gaps.total)[:, None]
