@@ -2,13 +2,15 @@
 
 import os
 import select
+import shutil
 import threading
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+import wattkeeper.migrations
 from wattkeeper.kernel.database import Database
 
 
@@ -55,3 +57,18 @@ def serial_cable() -> Iterator[tuple[str, str]]:
     for master, slave in ends:
         os.close(master)
         os.close(slave)
+
+
+@pytest.fixture
+def migrations_before(tmp_path: Path) -> Callable[[str], Path]:
+    """Our migration folder as it was before a revision."""
+
+    def folder(revision: str) -> Path:
+        before = tmp_path / "migrations"
+        shutil.copytree(Path(wattkeeper.migrations.__file__).parent, before)
+        for version in (before / "versions").glob("0*.py"):
+            if version.name >= revision:
+                version.unlink()
+        return before
+
+    return folder

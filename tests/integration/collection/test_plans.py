@@ -1,16 +1,13 @@
 """Reading plans: what may be said in one, which meters it covers, and that the collector follows every change of one."""
 
-import shutil
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text
 from tests.integration.collection.conftest import NOON, terms
 
-import wattkeeper.migrations
 from wattkeeper.collection.errors import LastPlan
 from wattkeeper.collection.plan_repository import PlanRepository
 from wattkeeper.collection.plans import change_plan, create_plan, delete_plan
@@ -201,15 +198,9 @@ def test_default_plans_are_made_once(grid):
         assert [plan.code for plan in plans.to_read()] == ["live", "registers"]
 
 
-def test_plans_of_before_keep_the_meters_they_had(empty_database, tmp_path):
+def test_plans_of_before_keep_the_meters_they_had(empty_database, migrations_before):
     """Migration 0007: a plan of all meters stays one, a plan of some still names them."""
-    before = tmp_path / "migrations"
-    shutil.copytree(
-        Path(wattkeeper.migrations.__file__).parent,
-        before,
-        ignore=shutil.ignore_patterns("000[7-9]*", "__pycache__"),
-    )
-    empty_database.migrate(scripts=before)
+    empty_database.migrate(scripts=migrations_before("0007"))
     with empty_database.write() as session:
         link = Registry(session).add_link(code="A", name="A", url="tcp://127.0.0.1:1").id
         meter = Registry(session).add_meter(link_id=link, address=FIRST).id

@@ -1,14 +1,11 @@
 """Success over a period, told apart by link, protocol, meter and hour, for everybody and for whoever sees a part."""
 
-import shutil
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
-import wattkeeper.migrations
 from wattkeeper.collection.counts import NO_METER, HourKey
 from wattkeeper.collection.housekeeping import forget_old_counts
 from wattkeeper.collection.models import LinkStatistic, ReadStatistic
@@ -129,14 +126,9 @@ def test_retries_are_what_was_sent_beyond_the_first_time():
     assert unended.retries == 0
 
 
-def test_the_sums_per_link_are_made_from_what_was_counted_before_them(empty_database, tmp_path):
+def test_the_sums_per_link_are_made_from_what_was_counted_before_them(empty_database, migrations_before):
     """Migration 0006: what stands per meter is added up, an outage under the protocol of most meters of its line."""
-    before = tmp_path / "migrations"
-    shutil.copytree(Path(wattkeeper.migrations.__file__).parent, before)
-    for migration in (before / "versions").glob("0*.py"):
-        if migration.name >= "0006":
-            migration.unlink()
-    empty_database.migrate(scripts=before)
+    empty_database.migrate(scripts=migrations_before("0006"))
     with empty_database.write() as session:
         link = Registry(session).add_link(code="A", name="A", url="tcp://127.0.0.1:1").id
         for number, protocol in enumerate((MODBUS, DLT, MODBUS), start=1):

@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from wattkeeper.cli.main import app
+from wattkeeper.cli.main import application
 from wattkeeper.readings.cleaning.cleaning import clean
+from wattkeeper.readings.cleaning.kinds import Kind, Stamp
 from wattkeeper.readings.cleaning.report import report
-from wattkeeper.readings.cleaning.values import Choices, CleaningError, Kind, Stamp
+from wattkeeper.readings.cleaning.values import Choices, CleaningError
 from wattkeeper.readings.errors import ReadingsError
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -43,7 +44,9 @@ def three_weeks(meter: str = "A", *, without: range = range(0)) -> list[tuple]:
 
 
 def run(*arguments: object, language: str = "en"):
-    return CliRunner().invoke(app, ["clean", *map(str, arguments)], env={"WATTKEEPER_LANGUAGE": language})
+    return CliRunner().invoke(
+        application(["clean"]), ["clean", *map(str, arguments)], env={"WATTKEEPER_LANGUAGE": language}
+    )
 
 
 def test_a_gap_in_energies_is_filled_from_like_days_and_says_so(tmp_path):

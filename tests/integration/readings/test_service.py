@@ -13,9 +13,10 @@ from wattkeeper.readings.intervals import derive_intervals, register_energy
 from wattkeeper.readings.schemas import IntervalStatus
 from wattkeeper.readings.service import TOPIC, IntervalService
 from wattkeeper.readings.store import ReadingsStore
-from wattkeeper.registry.models import MeteringPoint, Shows
+from wattkeeper.registry.models import MeteringPoint
 from wattkeeper.registry.repository import Registry
 from wattkeeper.registry.service import exchange_meter, install_meter
+from wattkeeper.registry.sides import Shows
 
 T0 = datetime(2026, 1, 5, 6, 0, tzinfo=UTC)  # 14:00 in Shanghai
 INSTALLED = T0 - timedelta(days=3)

@@ -12,9 +12,10 @@ from wattkeeper.kernel.feed import ChangeFeed
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.registry import importing
 from wattkeeper.registry.importing import CellError, ExistingRows, ImportRefused, PlannedRow, RowAction
-from wattkeeper.registry.models import AccountKind, PointKind, Shows
+from wattkeeper.registry.models import AccountKind, PointKind
 from wattkeeper.registry.repository import Registry
 from wattkeeper.registry.service import INSTALLATION_CHANGED, assign_account, install_meter, remove_meter
+from wattkeeper.registry.sides import Shows
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
 

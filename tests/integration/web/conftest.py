@@ -470,7 +470,7 @@ def english(browser: TestClient, administrator: str) -> TestClient:
     return signed_in(browser.app, administrator)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """A server on the day it was installed, without a collector."""
     tmp_path = tmp_path_factory.mktemp("empty")

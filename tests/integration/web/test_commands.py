@@ -200,13 +200,17 @@ def test_what_makes_no_sense_is_refused_with_its_reason_and_nothing_is_asked(wan
 
 def test_a_repeated_request_asks_once(wang):
     body = {"kind": "alarm_on", "addresses": [TWO], "reason": "Last warning"}
+    alarms = "/api/v1/command-batches?kind=alarm_on"
+    before = wang.get(alarms).json()["items"]
     first, second = (
         wang.post("/api/v1/command-batches", json=body, headers={"idempotency-key": "warn-once-101"})
         for _ in range(2)
     )
     assert first.json() == second.json()
-    newest = wang.get("/api/v1/command-batches?kind=alarm_on").json()["items"]
-    assert [item["id"] for item in newest] == [first.json()["id"]]
+    assert [item["id"] for item in wang.get(alarms).json()["items"]] == [
+        first.json()["id"],
+        *(item["id"] for item in before),
+    ]
 
 
 def test_a_command_tells_each_step_and_its_frames(own_town, wang, li):

@@ -6,6 +6,7 @@ from html import unescape
 from zoneinfo import ZoneInfo
 
 import pytest
+from starlette.testclient import TestClient
 from tests.integration.web.conftest import Town, add_user, signed_in
 
 from wattkeeper.security.rights import Role
@@ -268,7 +269,17 @@ def test_a_month_is_billed_once_and_says_why_not_twice(client, town):
     assert "notice bad" in answer.text
 
 
-def test_an_import_is_previewed_and_written_whole(client, town):
+@pytest.fixture
+def newcomers(tmp_path):
+    """An administrator's browser on a town that may grow."""
+    grows = Town(tmp_path)
+    with TestClient(create_application(grows.services())) as opened:
+        yield signed_in(opened.app, add_user(grows, "chief", Role.ADMINISTRATOR), language="zh-CN")
+    grows.close()
+
+
+def test_an_import_is_previewed_and_written_whole(newcomers):
+    client = newcomers
     template = client.get("/import/template")
     assert template.content[:2] == b"PK"
     head = "Link code,Meter address,Point code,Point name,Installed at\n"
@@ -287,7 +298,7 @@ def test_an_import_is_previewed_and_written_whole(client, town):
 
 def test_a_new_installation_gets_its_site_before_its_meters(empty):
     wrong = {"code": "main", "name": "滨江", "zone": "Asia/Nowhere", "currency": "CNY"}
-    assert "先建站点" in empty.get("/import").text
+    assert "先建站点" in empty.get("/import?lang=zh").text
     assert "notice bad" in empty.post("/import/site", data=wrong).text
     right = empty.post("/import/site", data=wrong | {"zone": "Asia/Shanghai"}, follow_redirects=False)
     assert (right.status_code, right.headers["location"]) == (303, "/import")

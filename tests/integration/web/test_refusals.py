@@ -109,7 +109,8 @@ def _cookie(secret: str) -> dict[str, str]:
 def _limited(role: Role) -> frozenset[Right]:
     """Written out, so that a right that slips out of `WHOLE` shows here."""
     whole = {
-        "metrics.view", "readings.deliver", "plans.edit", "registry.edit", "customers.edit", "bills.run", "tariffs.assign", "jobs.view", "users.manage", "audit.view", "notices.manage", "commands.standing",
+        "metrics.view", "readings.deliver", "plans.edit", "registry.edit", "customers.edit", "bills.run", "tariffs.assign", "jobs.view", "users.manage", "audit.view", "notices.manage", "commands.standing", "rules.set",
+        "archive.manage",
     }  # fmt: skip
     return frozenset(right for right in ROLE_RIGHTS[role] if right.value not in whole)
 

@@ -12,7 +12,8 @@ from python_calamine import CalamineWorkbook
 
 from wattkeeper.registry.import_columns import COLUMNS
 from wattkeeper.registry.import_table import CellError, ImportFileUnreadable, TableRow, read_table, template
-from wattkeeper.registry.models import AccountKind, PointKind, Shows
+from wattkeeper.registry.models import AccountKind, PointKind
+from wattkeeper.registry.sides import Shows
 
 HEADINGS = "通道编码,表地址,计量点编码"
 

@@ -19,7 +19,7 @@ DAY = datetime(2026, 11, 18, 16, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def people(town):
     """An operator and a colleague."""
-    return {name: add_user(town, name, Role.OPERATOR) for name in ("lin", "qian")}
+    return {name: add_user(town, name, Role.OPERATOR) for name in ("lin", "shen")}
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_an_operator_decides_by_keys_proposes_and_a_colleague_agrees(visit, peop
     expect(page.get_by_role("button", name="Approve")).to_have_count(0)
     edit = page.url
 
-    colleague = visit(people["qian"])
+    colleague = visit(people["shen"])
     colleague.goto("/edits")
     colleague.get_by_role("link", name="便民超市").click()
     assert colleague.url == edit
