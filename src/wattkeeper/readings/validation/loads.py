@@ -22,7 +22,7 @@ _ENOUGH_OF_A_DAY: Final = 12
 _LONGEST_H: Final = 1.0
 """A mean over a longer step says nothing about peaks."""
 _RESOLVED: Final = 20
-"""Last digits in the median step before a step of nearly none means anything."""
+"""Last digits that a step would have at the day's median load, before one of nearly none means anything."""
 
 
 class Loads:
@@ -40,14 +40,11 @@ class Loads:
         digits = np.concatenate(
             [np.full(len(power), np.inf), steps.step[mine] / readings.facts.digit[readings.fact[register]]]
         )
+        hours = np.concatenate([np.ones(len(power)), steps.hours[mine]])
         before = np.concatenate([np.full(len(power), NONE), steps.before[mine]])
         order = np.argsort(rows, kind="stable")
-        self.rows, self.load, self.digits, self.before = (
-            rows[order],
-            load[order],
-            digits[order],
-            before[order],
-        )
+        self.rows, self.load, self.before = rows[order], load[order], before[order]
+        self.digits, self.hours = digits[order], hours[order]
 
     @functools.cached_property
     def cells(self) -> Integers:
@@ -142,7 +139,9 @@ def dip(loads: Loads) -> Iterator[Found]:
     number = functools.partial(loads.readings.number, "dip", rows=rows)
     median = loads.load[loads.medians][loads.cells]
     judged = (loads.count[loads.cells] >= _ENOUGH_OF_A_DAY) & (median >= number("least_kw"))
-    judged &= loads.digits[loads.medians][loads.cells] >= _RESOLVED
+    # A poll two minutes after a midnight's freeze may well find the last digit where it was.
+    usual = loads.digits[loads.medians] / loads.hours[loads.medians]
+    judged &= usual[loads.cells] * loads.hours >= _RESOLVED
     low = judged & (loads.load < number("share") * median)
     few = np.bincount(loads.cells, weights=low)[loads.cells] <= number("readings")
     places = np.flatnonzero(low & few)

@@ -21,8 +21,9 @@ from wattkeeper.readings.validation.values import (
     ParameterValue,
 )
 from wattkeeper.registry import keyset
-from wattkeeper.registry.models import Account, AccountPoint, Installation, Meter, MeteringPoint, Shows, Site
+from wattkeeper.registry.models import Account, AccountPoint, Installation, Meter, MeteringPoint, Site
 from wattkeeper.registry.scope import Scope, at_and_below
+from wattkeeper.registry.sides import Shows
 
 _DECIDED: Final = (FindingState.ACCEPTED, FindingState.ESTIMATED, FindingState.EDITED)
 _CHUNK: Final = 500

@@ -172,6 +172,19 @@ def loads(kilowatts: np.ndarray, stamps: np.ndarray, meter: np.ndarray | None = 
     )
 
 
+@pytest.mark.parametrize(("minutes", "told"), [(2, 0), (14, 1)])
+def test_a_register_that_a_poll_finds_unmoved_is_a_dip_only_where_it_would_have_moved(
+    minutes: int, told: int
+) -> None:
+    # 1.2 kW are 30 last digits a quarter hour: 4 in two minutes, 28 in fourteen.
+    quarters, registers = grid(BEGIN, 97), [Decimal(place * 30) / 100 for place in range(97)]
+    polled = quarters[40] + timedelta(minutes=minutes)
+    at = [*quarters[:41], polled, *quarters[41:]]
+    values = [*registers[:41], registers[40], *registers[41:]]
+    found = check(table("active_energy_import", at, values), Context(facts=[household]))
+    assert codes(found)["dip"] == told
+
+
 def days_of(found: pa.Table, code: str) -> set[str]:
     return {f"{row['start_at']:%Y-%m-%d}" for row in found.to_pylist() if row["code"] == code}
 
