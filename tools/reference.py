@@ -14,7 +14,7 @@ import typer
 import typer.main
 from ruamel.yaml import YAML
 
-from wattkeeper.cli.main import app
+from wattkeeper.cli.main import application
 from wattkeeper.protocols.modbus.coalescing import coalesce
 from wattkeeper.protocols.modbus.mapfiles import shipped_maps
 from wattkeeper.readings.quantities import QUANTITIES
@@ -77,7 +77,7 @@ def roles_page() -> str:
 
 def cli_page() -> str:
     """Every command's own help."""
-    root = typer.main.get_command(app)
+    root = typer.main.get_command(application())
     context = typer.Context(root, info_name="wattkeeper")
     lines = [
         "# Command line",

@@ -8,12 +8,11 @@ from typing import Annotated, Any, Protocol
 import typer
 
 from wattkeeper.cli.client import ask, running_server
-from wattkeeper.cli.options import DataDir, JsonFlag
+from wattkeeper.cli.options import DataDir, JsonFlag, settings_of
 from wattkeeper.cli.output import console, print_json, print_table
 from wattkeeper.cli.stores import opened
 from wattkeeper.kernel.errors import WattkeeperError
 from wattkeeper.kernel.ownership import Owner
-from wattkeeper.settings import load_settings
 
 archive = typer.Typer(help="Old months of readings as Parquet files with checksums.", no_args_is_help=True)
 
@@ -135,7 +134,7 @@ def _chosen(data: Sequence[str] | None) -> Sequence[str]:
 
 @contextmanager
 def _opened(data_dir: Any) -> Iterator[_Archive]:
-    settings = load_settings(data_dir=data_dir)
+    settings = settings_of(data_dir=data_dir)
     owner = running_server(settings)
     if owner is not None:
         yield _Asked(owner)

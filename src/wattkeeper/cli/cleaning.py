@@ -12,7 +12,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from wattkeeper.cli.options import JsonFlag
 from wattkeeper.cli.output import chinese, console, errors, print_json
-from wattkeeper.readings.cleaning.values import Choices, CleaningError, Kind, Stamp
+from wattkeeper.readings.cleaning.kinds import Kind, Stamp
 
 if TYPE_CHECKING:
     from wattkeeper.readings.cleaning.values import Cleaned
@@ -67,6 +67,7 @@ def clean(  # noqa: PLR0917 (options)
     """Clean a file of registers, energies or powers: find what is wrong, fill gaps, say how sure every value is."""
     from wattkeeper.readings.cleaning.cleaning import clean as cleaned_file
     from wattkeeper.readings.cleaning.report import report
+    from wattkeeper.readings.cleaning.values import Choices
     from wattkeeper.readings.cleaning.writing import checked_output, write
 
     choices = Choices(_zone(zone), kind, stamp, step, time, meter, tuple(value or ()), replace_suspect)
@@ -87,6 +88,8 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
+        from wattkeeper.readings.cleaning.values import CleaningError
+
         raise CleaningError(
             f"There is no time zone {name!r}.", hint="Use an IANA name, such as Asia/Shanghai."
         ) from None

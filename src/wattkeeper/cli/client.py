@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
-
-import httpx2
+from typing import TYPE_CHECKING, Any
 
 from wattkeeper.kernel.errors import WattkeeperError
 from wattkeeper.kernel.ownership import Owner, find_owner
-from wattkeeper.settings import Settings
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from wattkeeper.settings import Settings
 
 TIMEOUT_SECONDS = 300.0
 """Long enough for an import of 50,000 rows."""
@@ -22,7 +24,7 @@ class ServerSilent(WattkeeperError):
     """A process owns the data folder but does not answer."""
 
 
-def running_server(settings: Settings) -> Owner | None:
+def running_server(settings: "Settings") -> Owner | None:
     """The server that owns the data folder now, or None: then the command may open the stores itself.
 
     Raises:
@@ -38,7 +40,7 @@ def running_server(settings: Settings) -> Owner | None:
     return owner
 
 
-def ask(owner: Owner, method: str, path: str, **request: Any) -> httpx2.Response:
+def ask(owner: Owner, method: str, path: str, **request: Any) -> "httpx2.Response":
     """Send one request to the server at `/api/v1{path}`.
 
     Raises:
@@ -53,7 +55,7 @@ def ask(owner: Owner, method: str, path: str, **request: Any) -> httpx2.Response
 
 
 @contextmanager
-def streamed(owner: Owner, path: str, *, method: str = "GET", **request: Any) -> Iterator[httpx2.Response]:
+def streamed(owner: Owner, path: str, *, method: str = "GET", **request: Any) -> "Iterator[httpx2.Response]":
     """The same for an answer that is taken piece by piece while the server writes it."""
     with (
         _answering(owner),
@@ -66,7 +68,9 @@ def streamed(owner: Owner, path: str, *, method: str = "GET", **request: Any) ->
         yield answer
 
 
-def _client(owner: Owner) -> httpx2.Client:
+def _client(owner: Owner) -> "httpx2.Client":
+    import httpx2
+
     scheme = "https" if owner.tls else "http"
     # The socket is the folder owner's alone (0600), so there is nobody whose name a certificate would have to prove.
     transport = httpx2.HTTPTransport(uds=str(owner.socket), verify=not owner.tls)
@@ -75,6 +79,8 @@ def _client(owner: Owner) -> httpx2.Client:
 
 @contextmanager
 def _answering(owner: Owner) -> Iterator[None]:
+    import httpx2
+
     try:
         yield
     except httpx2.TransportError as error:
@@ -83,13 +89,13 @@ def _answering(owner: Owner) -> Iterator[None]:
         ) from None
 
 
-def _require_sound(answer: httpx2.Response) -> None:
+def _require_sound(answer: "httpx2.Response") -> None:
     if answer.is_error:
         message, hint = _problem(answer)
         raise ServerRefused(message, hint=hint)
 
 
-def _problem(answer: httpx2.Response) -> tuple[str, str | None]:
+def _problem(answer: "httpx2.Response") -> tuple[str, str | None]:
     try:
         problem = answer.json()
     except ValueError:

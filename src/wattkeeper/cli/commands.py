@@ -9,11 +9,10 @@ import typer
 
 from wattkeeper.cli.client import ask as ask_server
 from wattkeeper.cli.client import running_server
-from wattkeeper.cli.options import DataDir, JsonFlag
+from wattkeeper.cli.options import DataDir, JsonFlag, settings_of
 from wattkeeper.cli.output import console, print_json, print_table
 from wattkeeper.kernel.errors import WattkeeperError
 from wattkeeper.kernel.ownership import Owner
-from wattkeeper.settings import load_settings
 
 PAGE = 500
 command = typer.Typer(
@@ -117,7 +116,7 @@ def withdraw(
 
 def _server(data_dir: Any) -> Owner:
     """The server of the data folder: only what reads meters can tell them anything."""
-    settings = load_settings(data_dir=data_dir)
+    settings = settings_of(data_dir=data_dir)
     owner = running_server(settings)
     if owner is None:
         raise NoServer(

@@ -24,17 +24,17 @@ from rich.progress import (
 
 from wattkeeper.cli.client import ServerRefused, ServerSilent, ask, running_server, streamed
 from wattkeeper.cli.office import ERRORS_SHOWN, FileTrouble, import_registry
-from wattkeeper.cli.options import DataDir, JsonFlag, WithDefault
+from wattkeeper.cli.options import DataDir, JsonFlag, WithDefault, settings_of
 from wattkeeper.cli.output import chinese, console, errors, print_json, print_table
 from wattkeeper.cli.stores import opened
 from wattkeeper.kernel.ownership import Owner
 from wattkeeper.readings.files.kinds import FileFormat, What
-from wattkeeper.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from wattkeeper.app import Parts
     from wattkeeper.readings.files.importing import StagedFile
     from wattkeeper.registry.chosen import Wanted
+    from wattkeeper.settings import Settings
 
 
 imports = typer.Typer(
@@ -94,7 +94,7 @@ def export(  # noqa: PLR0917 (options)
     asked = _Asked(
         what, wanted, _names(quantities), _moment(start), _moment(end), file_format or _by_ending(output)
     )
-    settings = load_settings(data_dir=data_dir)
+    settings = settings_of(data_dir=data_dir)
     owner = running_server(settings)
     rows = _export_there(owner, asked, output) if owner is not None else _export_here(settings, asked, output)
     console.print(f"Wrote {rows:,} {what.value} to {output}.", soft_wrap=True)
@@ -129,7 +129,7 @@ def _export_there(owner: Owner, asked: _Asked, output: Path) -> int:
         return int(answer.headers["x-wattkeeper-rows"])
 
 
-def _export_here(settings: Settings, asked: _Asked, output: Path) -> int:
+def _export_here(settings: "Settings", asked: _Asked, output: Path) -> int:
     from wattkeeper.readings.files.outgoing import ExportAsked, outgoing
     from wattkeeper.registry.repository import Registry
     from wattkeeper.registry.scope import EVERYTHING
@@ -227,7 +227,7 @@ def import_readings(  # noqa: PLR0917 (options)
     json: JsonFlag = False,
 ) -> None:
     """Bring in readings from a file; what was said of its columns is remembered for the next one like it."""
-    settings = load_settings(data_dir=data_dir)
+    settings = settings_of(data_dir=data_dir)
     owner = running_server(settings)
     office = _There(owner) if owner is not None else _Here(settings)
     changes = {"quantity": quantity, "unit": unit, "zone": zone, "order": dates, "decimal": decimal}
@@ -304,7 +304,7 @@ class _There:
 class _Here:
     """Import into the stores themselves, as no server runs."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: "Settings") -> None:
         self._settings = settings
 
     def guess(self, file: Path, zone: str | None) -> dict[str, Any]:

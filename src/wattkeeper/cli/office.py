@@ -9,18 +9,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from wattkeeper.cli.client import ask, running_server
-from wattkeeper.cli.options import DataDir, JsonFlag
+from wattkeeper.cli.options import DataDir, JsonFlag, settings_of
 from wattkeeper.cli.output import chinese, console, errors, print_json, print_table
 from wattkeeper.cli.stores import opened
 from wattkeeper.kernel.errors import WattkeeperError
 from wattkeeper.kernel.ownership import Owner
-from wattkeeper.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from wattkeeper.settings import Settings
 
 POLL_SECONDS = 0.3
 UNFINISHED = frozenset({"queued", "running"})
@@ -75,7 +77,7 @@ def import_registry(
         content = file.read_bytes()
     except OSError as error:
         raise FileTrouble(f"{file} cannot be read: {error.strerror}.", hint="Check the path.") from None
-    settings = load_settings(data_dir=data_dir)
+    settings = settings_of(data_dir=data_dir)
     existing = "update" if update else "skip"
     owner = running_server(settings)
     if owner is not None:
@@ -104,7 +106,7 @@ def _import_there(owner: Owner, content: bytes, name: str, *, existing: str, dry
 
 
 def _import_here(
-    settings: Settings, content: bytes, name: str, *, existing: str, dry_run: bool
+    settings: "Settings", content: bytes, name: str, *, existing: str, dry_run: bool
 ) -> dict[str, Any]:
     from wattkeeper.collection.drivers.modbus_maps import known_maps, side_of_maps
     from wattkeeper.registry import importing
@@ -159,7 +161,7 @@ def bill(
     json: JsonFlag = False,
 ) -> None:
     """Bill every account for a month; lists those that could not be billed, and why."""
-    settings = load_settings(data_dir=data_dir)
+    settings = settings_of(data_dir=data_dir)
     owner = running_server(settings)
     outcome = _bill_there(owner, month, tariff) if owner is not None else _bill_here(settings, month, tariff)
     if outcome["state"] != "finished":
@@ -192,7 +194,7 @@ def _bill_there(owner: Owner, month: str, tariff: str | None) -> dict[str, Any]:
     return run
 
 
-def _bill_here(settings: Settings, month: str, tariff: str | None) -> dict[str, Any]:
+def _bill_here(settings: "Settings", month: str, tariff: str | None) -> dict[str, Any]:
     from wattkeeper.web.api.runs import bill_run_answer, finished_month
 
     def clock() -> datetime:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wattkeeper.cli.client import ask, running_server
-from wattkeeper.cli.options import DataDir, JsonFlag
+from wattkeeper.cli.options import DataDir, JsonFlag, settings_of
 from wattkeeper.cli.output import console, print_json, print_table
 from wattkeeper.cli.stores import opened
 from wattkeeper.kernel.errors import WattkeeperError
 from wattkeeper.kernel.ownership import Owner
-from wattkeeper.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from wattkeeper.security.values import UserView
+    from wattkeeper.settings import Settings
 
 PAGE = 500
 NOT_WHOLE = 1
@@ -38,7 +38,7 @@ class BadRole(WattkeeperError):
 @user.command("list")
 def list_users(data_dir: DataDir = None, json: JsonFlag = False) -> None:
     """Show every user with role and state."""
-    settings = load_settings(data_dir=data_dir)
+    settings = settings_of(data_dir=data_dir)
     owner = running_server(settings)
     users = _users_there(owner) if owner else _users_here(settings)
     if json:
@@ -65,7 +65,7 @@ def add_user(
             f"{role!r} is no role that can be given here.",
             hint="Use administrator, operator, clerk or analyst; customers are let in on their page of the console.",
         )
-    settings = load_settings(data_dir=data_dir)
+    settings = settings_of(data_dir=data_dir)
     if (owner := running_server(settings)) is not None:
         answer = ask(owner, "POST", "/users", json={"login": login, "name": name, "role": role}).json()
         password: str = answer["password"]
@@ -82,7 +82,7 @@ def add_user(
 @user.command("reset-password")
 def reset_password(login: Login, data_dir: DataDir = None) -> None:
     """Give a user a new password, printed once; their sessions end."""
-    settings = load_settings(data_dir=data_dir)
+    settings = settings_of(data_dir=data_dir)
     if (owner := running_server(settings)) is not None:
         path = f"/users/{_id_there(owner, login)}/reset-password"
         password: str = ask(owner, "POST", path).json()["password"]
@@ -117,7 +117,7 @@ def verify(
     json: JsonFlag = False,
 ) -> None:
     """Compute the audit's hash chain again; exit code 1 when it is not whole."""
-    settings = load_settings(data_dir=data_dir)
+    settings = settings_of(data_dir=data_dir)
     if (owner := running_server(settings)) is not None:
         query = {"expected": expect} if expect else {}
         report = ask(owner, "GET", "/audit/verification", params=query).json()
@@ -131,7 +131,7 @@ def verify(
         raise typer.Exit(code=NOT_WHOLE)
 
 
-def _report_here(settings: Settings, expect: str | None) -> dict[str, Any]:
+def _report_here(settings: "Settings", expect: str | None) -> dict[str, Any]:
     with opened(settings) as parts:
         parts.security.seal_audit(_now())
         found = parts.security.verify_audit(expected=expect)
@@ -157,7 +157,7 @@ def _print_report(report: dict[str, Any]) -> None:
 
 
 def _set_disabled(login: str, data_dir: Any, *, disabled: bool) -> None:
-    settings = load_settings(data_dir=data_dir)
+    settings = settings_of(data_dir=data_dir)
     if (owner := running_server(settings)) is not None:
         ask(owner, "POST", f"/users/{_id_there(owner, login)}/{'disable' if disabled else 'enable'}")
         return
@@ -166,7 +166,7 @@ def _set_disabled(login: str, data_dir: Any, *, disabled: bool) -> None:
         users.disable(users.by_login(login).id, disabled=disabled, now=_now())
 
 
-def _users_here(settings: Settings) -> list[dict[str, Any]]:
+def _users_here(settings: "Settings") -> list[dict[str, Any]]:
     shown: list[dict[str, Any]] = []
     after: str | None = None
     with opened(settings) as parts:

@@ -6,11 +6,10 @@ from typing import Any
 import typer
 
 from wattkeeper.cli.client import ask, running_server
-from wattkeeper.cli.options import DataDir, JsonFlag
+from wattkeeper.cli.options import DataDir, JsonFlag, settings_of
 from wattkeeper.cli.output import console, print_json, print_table
 from wattkeeper.kernel.errors import WattkeeperError
 from wattkeeper.kernel.ownership import Owner
-from wattkeeper.settings import load_settings
 
 _SHOWN = 20
 """Unknown meters that are listed; all are in the output of --json."""
@@ -49,7 +48,7 @@ def collectors(data_dir: DataDir = None, json: JsonFlag = False) -> None:
 
 
 def _server(data_dir: DataDir) -> Owner:
-    settings = load_settings(data_dir=data_dir)
+    settings = settings_of(data_dir=data_dir)
     owner = running_server(settings)
     if owner is None:
         raise NoServer(

@@ -6,23 +6,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import structlog
 import typer
-import uvloop
 
 from wattkeeper.cli.client import ask, running_server
-from wattkeeper.cli.options import DataDir, JsonFlag, Port
+from wattkeeper.cli.options import DataDir, JsonFlag, Port, settings_of
 from wattkeeper.cli.output import console, print_json
 from wattkeeper.kernel.ownership import find_owner
-from wattkeeper.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from wattkeeper.app import Server
+    from wattkeeper.settings import Settings
 
 
 def serve(data_dir: DataDir = None, port: Port = None) -> None:
     """Read the registered meters by plan and serve pages and API, until Ctrl-C."""
-    settings = load_settings(data_dir=data_dir, port=port)
+    settings = settings_of(data_dir=data_dir, port=port)
     configure_logs(settings)
 
     from wattkeeper.app import Parts, Server
@@ -36,6 +34,8 @@ def serve(data_dir: DataDir = None, port: Port = None) -> None:
 
 
 def _run(server: "Server", first_password: str | None) -> None:
+    import uvloop
+
     def ready(url: str) -> None:
         console.print(f"Wattkeeper is at [bold]{url}[/]  (Ctrl-C stops it)", soft_wrap=True)
         if first_password is not None:
@@ -57,9 +57,11 @@ def demo(
     port: Port = None,
 ) -> None:
     """Start a simulated neighbourhood of meters and Wattkeeper reading it, until Ctrl-C."""
+    import uvloop
+
     from wattkeeper.demo import Demo
 
-    settings = load_settings(data_dir=data_dir, port=port, live_seconds=10, log_level="warning")
+    settings = settings_of(data_dir=data_dir, port=port, live_seconds=10, log_level="warning")
     configure_logs(settings)
     uvloop.run(Demo(settings, say=lambda line: console.print(line, soft_wrap=True)).run())
 
@@ -69,7 +71,7 @@ def status(
     json: JsonFlag = False,
 ) -> None:
     """Say whether a server owns the data folder, where its pages are, and how collection does."""
-    settings = load_settings(data_dir=data_dir)
+    settings = settings_of(data_dir=data_dir)
     owner = find_owner(settings.data_dir)
     if owner is None:
         if json:
@@ -90,8 +92,10 @@ def status(
             console.print(f"  {name.replace('_', ' ')}: {value}")
 
 
-def configure_logs(settings: Settings) -> None:
+def configure_logs(settings: "Settings") -> None:
     """Log lines on standard error, as `log_level` and `log_format` say."""
+    import structlog
+
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     machine = settings.log_format == "json"
     renderer = (

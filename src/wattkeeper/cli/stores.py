@@ -5,14 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from wattkeeper.settings import Settings
-
 if TYPE_CHECKING:
     from wattkeeper.app import Parts
+    from wattkeeper.settings import Settings
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator["Parts"]:
+def opened(settings: "Settings") -> Iterator["Parts"]:
     """The parts of the folder; what is done meanwhile is done by the operating system's user."""
     from wattkeeper.app import Parts
     from wattkeeper.security.acting import acting

@@ -37,8 +37,9 @@ from wattkeeper.monitoring.values import (
     Key,
     OpenCounts,
 )
-from wattkeeper.registry.models import Installation, Link, Meter, MeteringPoint, Shows
+from wattkeeper.registry.models import Installation, Link, Meter, MeteringPoint
 from wattkeeper.registry.scope import Scope
+from wattkeeper.registry.sides import Shows
 
 CHUNK: Final = 5_000
 METER, LINK = SubjectKind.METER, SubjectKind.LINK

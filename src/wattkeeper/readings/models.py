@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from wattkeeper.kernel.columns import ScaledDecimal
 from wattkeeper.kernel.database import Base
-from wattkeeper.registry.models import Shows
+from wattkeeper.registry.sides import Shows
 
 
 class DerivationCursor(Base):

@@ -8,8 +8,9 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from wattkeeper.registry.errors import BadValue
-from wattkeeper.registry.models import AccountKind, PointKind, Shows
+from wattkeeper.registry.models import AccountKind, PointKind
 from wattkeeper.registry.rules import checked_ratio
+from wattkeeper.registry.sides import Shows
 
 _DLT645_DIGITS = 12
 _LONGEST_TEXT = 200

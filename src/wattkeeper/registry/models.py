@@ -14,6 +14,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from wattkeeper.kernel.columns import ScaledDecimal
 from wattkeeper.kernel.database import Base
+from wattkeeper.registry.sides import Shows
 
 
 class AreaKind(enum.StrEnum):
@@ -22,13 +23,6 @@ class AreaKind(enum.StrEnum):
     FEEDER = "feeder"
     AREA = "area"
     BOX = "box"
-
-
-class Shows(enum.StrEnum):
-    """Whether a meter's register counts what flows through it or, by its own setting, what flows in the mains."""
-
-    PRIMARY = "primary"
-    SECONDARY = "secondary"
 
 
 class PointKind(enum.StrEnum):

@@ -11,9 +11,10 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from wattkeeper.kernel.database import in_parts
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.registry.errors import NotFound
-from wattkeeper.registry.models import Account, AccountPoint, Installation, Meter, MeteringPoint, Shows, Site
+from wattkeeper.registry.models import Account, AccountPoint, Installation, Meter, MeteringPoint, Site
 from wattkeeper.registry.rules import SideOf, any_side
 from wattkeeper.registry.scope import EVERYTHING, Scope
+from wattkeeper.registry.sides import Shows
 from wattkeeper.registry.values import AccountOfPoint, InstalledMeter
 
 _AnySelect = Select[*tuple[Any, ...]]

@@ -29,7 +29,6 @@ from wattkeeper.registry.models import (
     Meter,
     MeteringPoint,
     PointKind,
-    Shows,
     Site,
 )
 from wattkeeper.registry.rules import (
@@ -41,6 +40,7 @@ from wattkeeper.registry.rules import (
     checked_zone,
 )
 from wattkeeper.registry.search import find_meters
+from wattkeeper.registry.sides import Shows
 from wattkeeper.registry.values import MeterPage, MeterToRead, RegistryCounts
 
 _Entity = Site | Area | Link | Meter | MeteringPoint | Installation | Customer | Account

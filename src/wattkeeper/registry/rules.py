@@ -5,7 +5,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from wattkeeper.registry.errors import BadValue, RegisterOutOfRange
-from wattkeeper.registry.models import Shows
+from wattkeeper.registry.sides import Shows
 
 SideOf = Callable[[str, str], Shows | None]
 """Of a protocol and a model: the side whose values meters of it show; None where that is a setting of each meter.

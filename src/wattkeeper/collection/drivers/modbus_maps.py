@@ -11,8 +11,8 @@ from wattkeeper.protocols.modbus.maps import RegisterMap
 from wattkeeper.protocols.modbus.units import factor
 from wattkeeper.readings.quantities import QUANTITIES
 from wattkeeper.registry.errors import BadValue
-from wattkeeper.registry.models import Shows
 from wattkeeper.registry.rules import SideOf
+from wattkeeper.registry.sides import Shows
 
 __all__ = ["BadMap", "UnknownMap", "known_maps", "map_named", "read_map", "side_of_maps"]
 

@@ -16,17 +16,9 @@ import pyarrow.compute as pc
 from wattkeeper.kernel.timerange import TimeRange, slot_starts
 from wattkeeper.readings.batches import microseconds
 from wattkeeper.readings.bridges import LONGEST
+from wattkeeper.readings.cleaning.kinds import Kind, Stamp
 from wattkeeper.readings.cleaning.reading import read_file, unit_kind
-from wattkeeper.readings.cleaning.values import (
-    CLEAN_SCHEMA,
-    Choices,
-    Cleaned,
-    CleaningError,
-    Facts,
-    Kind,
-    Raw,
-    Stamp,
-)
+from wattkeeper.readings.cleaning.values import CLEAN_SCHEMA, Choices, Cleaned, CleaningError, Facts, Raw
 from wattkeeper.readings.estimation.open_gaps import METHODS, Filled, fill, gaps_of
 from wattkeeper.readings.estimation.values import Flags, Floats, Integers
 from wattkeeper.readings.estimation.windows import Clock

@@ -8,7 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from wattkeeper.readings.cleaning.values import Choices, CleaningError, Facts, Kind, Raw, Stamp, WrongRow
+from wattkeeper.readings.cleaning.kinds import Kind, Stamp
+from wattkeeper.readings.cleaning.values import Choices, CleaningError, Facts, Raw, WrongRow
 from wattkeeper.readings.files.mapping import Column, Mapping, Role, detected
 from wattkeeper.readings.files.sheets import Sheet, open_sheet
 from wattkeeper.readings.files.staging import Stage, load, read

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from wattkeeper.readings.cleaning.values import Cleaned, Facts, Kind, Stamp
+from wattkeeper.readings.cleaning.kinds import Kind, Stamp
+from wattkeeper.readings.cleaning.values import Cleaned, Facts
 from wattkeeper.readings.validation.rules import RULES
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -1,35 +1,17 @@
 """What goes into cleaning and what comes out."""
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
+from wattkeeper.readings.cleaning.kinds import Kind, Stamp
 from wattkeeper.readings.errors import ReadingsError
 from wattkeeper.readings.estimation.values import Integers
 
 
 class CleaningError(ReadingsError):
     """A file cannot be cleaned as it is."""
-
-
-class Kind(StrEnum):
-    """What the values of a file are."""
-
-    REGISTERS = "registers"
-    """What a meter showed at each time."""
-    ENERGIES = "energies"
-    """The energy of the step that begins at each time."""
-    POWER = "power"
-    """The mean of the step that begins at each time, of a power or anything else that is no sum."""
-
-
-class Stamp(StrEnum):
-    """Which end of its step a time names."""
-
-    START = "start"
-    END = "end"
 
 
 @dataclass(frozen=True, slots=True)

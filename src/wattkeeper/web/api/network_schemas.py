@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from wattkeeper.registry.models import AreaKind, Shows
+from wattkeeper.registry.models import AreaKind
+from wattkeeper.registry.sides import Shows
 from wattkeeper.web.api.schemas import DecimalText, InstantText, Shape
 
 MeterProtocol = Annotated[

@@ -15,8 +15,9 @@ from wattkeeper.links.url import SERIAL_EXAMPLE, TCP_EXAMPLE
 from wattkeeper.registry.editing import change_link, change_meter, create_link, create_meter
 from wattkeeper.registry.errors import AlreadyExists, BadValue, InstalledElsewhere, NotFound
 from wattkeeper.registry.exchanging import record_exchange
-from wattkeeper.registry.models import Link, Meter, Shows
+from wattkeeper.registry.models import Link, Meter
 from wattkeeper.registry.repository import Registry
+from wattkeeper.registry.sides import Shows
 from wattkeeper.security.rights import Right
 from wattkeeper.web.access import needs
 from wattkeeper.web.console.forms import Moment, moment_of
