@@ -3,26 +3,16 @@
 import asyncio
 import contextlib
 import gc
-import hashlib
-import ipaddress
 import os
 import signal
 import socket
-import ssl
-import tempfile
 import threading
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Self
-from urllib.parse import urlsplit
 
 import structlog
 
 from wattkeeper import __version__
-from wattkeeper.billing.library import TariffLibrary
-from wattkeeper.billing.service import BillingService
 from wattkeeper.collection.commands.service import CommandService
 from wattkeeper.collection.commands.values import CommandOptions
 from wattkeeper.collection.drivers import check_command, drivers
@@ -32,25 +22,17 @@ from wattkeeper.collection.engine import Collector
 from wattkeeper.collection.housekeeping import forget_old_counts
 from wattkeeper.collection.recordings import RecordingDesk
 from wattkeeper.collection.values import CollectorOptions
-from wattkeeper.kernel.database import Database
-from wattkeeper.kernel.errors import WattkeeperError
 from wattkeeper.kernel.feed import ChangeFeed
 from wattkeeper.kernel.garbage import keep_pauses_short
 from wattkeeper.kernel.hub import Hub, Subscription
-from wattkeeper.kernel.ownership import FolderLock
+from wattkeeper.listening import listen, proxied, public_host, socket_path, tls, url_of
 from wattkeeper.monitoring.limits import Limits
 from wattkeeper.monitoring.service import TOPICS, MonitoringService
 from wattkeeper.monitoring.values import MailOptions
-from wattkeeper.readings.editing.service import ReadingEditing
+from wattkeeper.parts import Parts
 from wattkeeper.readings.editing.trail import EditTrail
-from wattkeeper.readings.retention import Keeper, Retention
-from wattkeeper.readings.service import IntervalService
-from wattkeeper.readings.store import ReadingsStore
 from wattkeeper.readings.transmission.forwarding import Forwarder, ForwardOptions
 from wattkeeper.readings.validation.exceptions import ExceptionQueue
-from wattkeeper.readings.validation.service import ValidationService
-from wattkeeper.registry.repository import Registry
-from wattkeeper.security.service import SecurityService
 from wattkeeper.settings import Settings
 from wattkeeper.web.application import create_application
 from wattkeeper.web.server import ConsoleServer, build_server
@@ -70,85 +52,6 @@ NOTICE_SECONDS = 5.0
 """How often the server looks for notices to send."""
 JOB_SECONDS = 1.0
 """How often the server looks for a bill run to work on."""
-UNIX_PATH_BYTES = 108
-"""The room for a Unix socket's path, its closing zero included (`man 7 unix`)."""
-
-
-class CannotListen(WattkeeperError):
-    """The web server's address, or its certificate, cannot be used."""
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The open stores of one data folder, and what works on them without a network."""
-
-    settings: Settings
-    lock: FolderLock
-    database: Database
-    store: ReadingsStore
-    intervals: IntervalService
-    validation: ValidationService
-    editing: ReadingEditing
-    keeper: Keeper
-    billing: BillingService
-    security: SecurityService
-
-    @classmethod
-    def open(cls, settings: Settings) -> Self:
-        """Own the data folder and open both stores, bringing the ledger database to this version.
-
-        Raises:
-            WattkeeperError: the folder is in use, or a store is unusable or from a newer version.
-
-        """
-        lock = FolderLock.acquire(settings.data_dir)
-        with contextlib.ExitStack() as undo:
-            undo.callback(lock.release)
-            database = Database(settings.ledger)
-            undo.callback(database.dispose)
-            database.migrate()
-            _ensure_site(database, settings)
-            library = TariffLibrary.open(settings.data_dir / "tariffs")
-            store = _open_store(settings)
-            undo.callback(store.close)
-            intervals = IntervalService(database, store)
-            parts = cls(
-                settings=settings,
-                lock=lock,
-                database=database,
-                store=store,
-                intervals=intervals,
-                validation=ValidationService(database, store),
-                editing=ReadingEditing(database, store),
-                keeper=Keeper(database, store, _retention(settings)),
-                billing=BillingService(database, store, intervals=intervals, library=library),
-                security=SecurityService(database),
-            )
-            undo.pop_all()  # nothing failed: the stores stay open until `close`
-        return parts
-
-    def close(self) -> None:
-        """Close both stores, then give the folder up."""
-        self.store.close()
-        self.database.dispose()
-        self.lock.release()
-
-
-def _ensure_site(database: Database, settings: Settings) -> None:
-    """A new ledger gets its first site, so that an import has somewhere to go."""
-    with database.write() as session:
-        registry = Registry(session)
-        if not registry.sites():
-            registry.add_site(
-                code="main", name="主站点 Main site", zone=settings.zone, currency=settings.currency
-            )
-
-
-def _open_store(settings: Settings) -> ReadingsStore:
-    if not settings.readings_url:
-        return ReadingsStore.open(settings.data_dir / "readings")
-    data_path = settings.readings_path or settings.data_dir / "readings"
-    return ReadingsStore.open(settings.readings_url, data_path=data_path)
 
 
 class Server:
@@ -181,11 +84,11 @@ class Server:
         # What the imports left lives as long as the process; a collection that goes through it stops every thread.
         gc.freeze()
         with contextlib.ExitStack() as sockets:
-            listening = _listen(self.parts.settings, sockets)
-            url = _url(listening[0], self.parts.settings)
+            listening = listen(self.parts.settings, sockets)
+            url = url_of(listening[0], self.parts.settings)
             settings = self.parts.settings
             self.parts.lock.announce(
-                url=url, socket=_socket_path(settings), tls=settings.tls_certificate is not None
+                url=url, socket=socket_path(settings), tls=settings.tls_certificate is not None
             )
             async with _signals(self.stop), self._background():
                 keep_pauses_short()
@@ -219,11 +122,11 @@ class Server:
             side_of=side_of_maps(known_maps(settings.modbus_maps)),
             version=__version__,
             language=settings.language,
-            trusted_hosts=(*LOOPBACK_NAMES, *_public_host(settings)),
+            trusted_hosts=(*LOOPBACK_NAMES, *public_host(settings)),
         )
         host, port = listening[0].getsockname()[:2]
         return build_server(
-            create_application(services), host=host, port=port, tls=_tls(settings), proxied=_proxied(settings)
+            create_application(services), host=host, port=port, tls=tls(settings), proxied=proxied(settings)
         )
 
     @contextlib.asynccontextmanager
@@ -301,20 +204,6 @@ class Server:
             ChangeFeed().prune(session)
         forget_old_counts(self.parts.database, _now())
         self.parts.database.analyse()
-
-
-def _retention(settings: Settings) -> Retention:
-    """Ages by class of data; 0 days mean for ever."""
-    days = {
-        "registers": settings.keep_registers_days,
-        "instantaneous": settings.keep_instantaneous_days,
-        "intervals": settings.keep_intervals_days,
-        "superseded_readings": settings.keep_superseded_days,
-        "superseded_intervals": settings.keep_superseded_days,
-        "exchanges": settings.keep_exchanges_days,
-    }
-    keep = {name: timedelta(days=age) for name, age in days.items() if age}
-    return Retention(keep=keep, archive=settings.archive_dir)
 
 
 def _now() -> datetime:
@@ -407,86 +296,3 @@ async def _signals(stop: Callable[[], None]) -> AsyncIterator[None]:
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
-
-
-def _listen(settings: Settings, stack: contextlib.ExitStack) -> list[socket.socket]:
-    """The TCP socket people use, and the Unix socket the command line uses."""
-    _require_tls_beyond_loopback(settings)
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    people = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
-    people.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        people.bind((settings.host, settings.port))
-    except OSError as error:
-        raise CannotListen(
-            f"The web server cannot listen on {settings.host}:{settings.port}: {error.strerror}.",
-            hint="Stop what uses that port, or choose another with --port (0 takes a free one).",
-        ) from None
-    people.listen()  # from here on a browser waits instead of being refused, while the server starts
-    command_line = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-    path = _socket_path(settings)
-    path.unlink(missing_ok=True)  # left by a process that died: the folder lock says that nobody uses it
-    command_line.bind(str(path))
-    path.chmod(0o600)
-    stack.callback(path.unlink, missing_ok=True)
-    return [people, command_line]
-
-
-def _require_tls_beyond_loopback(settings: Settings) -> None:
-    """Refuse to send passwords and readings over a network in the clear."""
-    host = settings.host
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False
-    if loopback:
-        return
-    if _tls(settings) is None or not settings.public_url:
-        raise CannotListen(
-            f"The web server will not listen on {host} without TLS: passwords would cross the network in the clear.",
-            hint="Set tls_certificate, tls_key and public_url; or leave host at 127.0.0.1 and put a reverse proxy before it.",
-        )
-
-
-def _tls(settings: Settings) -> tuple[Path, Path] | None:
-    """The certificate and its key, which come together and fit each other; None without."""
-    certificate, key = settings.tls_certificate, settings.tls_key
-    if certificate is None and key is None:
-        return None
-    if certificate is None or key is None:
-        raise CannotListen("tls_certificate and tls_key come together.", hint="Set both, or neither.")
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
-    except OSError as error:  # ssl.SSLError is one
-        raise CannotListen(
-            f"The certificate {certificate} with the key {key} cannot be used: {error}.",
-            hint="Both are PEM files, the certificate with its chain; the server's user must be able to read them.",
-        ) from None
-    return certificate, key
-
-
-def _proxied(settings: Settings) -> bool:
-    """Whether a reverse proxy on this machine tells who asks, and whether over HTTPS."""
-    return bool(settings.public_url) and settings.tls_certificate is None
-
-
-def _public_host(settings: Settings) -> tuple[str, ...]:
-    host = urlsplit(settings.public_url).hostname
-    return (host,) if host else ()
-
-
-def _socket_path(settings: Settings) -> Path:
-    """In the data folder; in the temporary folder where that path is longer than a Unix socket's may be."""
-    path = settings.data_dir.resolve() / "wattkeeper.sock"
-    if len(os.fsencode(path)) < UNIX_PATH_BYTES:
-        return path
-    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
-    return Path(tempfile.gettempdir(), f"wattkeeper-{digest}.sock")
-
-
-def _url(people: socket.socket, settings: Settings) -> str:
-    if settings.public_url:
-        return settings.public_url
-    host, port = people.getsockname()[:2]
-    scheme = "https" if settings.tls_certificate else "http"
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -12,8 +12,8 @@ import pg8000.dbapi
 import pyarrow as pa
 import pytest
 
-from wattkeeper.app import Parts
 from wattkeeper.kernel.timerange import TimeRange
+from wattkeeper.parts import Parts
 from wattkeeper.readings.schemas import READING_SCHEMA
 from wattkeeper.registry.repository import Registry
 from wattkeeper.settings import Settings

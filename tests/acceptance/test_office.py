@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pytest
 
-from wattkeeper.app import Parts
 from wattkeeper.kernel.timerange import TimeRange
+from wattkeeper.parts import Parts
 from wattkeeper.readings.schemas import READING_SCHEMA
 from wattkeeper.registry.importing import template
 from wattkeeper.registry.repository import Registry

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from wattkeeper.app import Parts
 from wattkeeper.cli.client import ask, running_server
 from wattkeeper.kernel.ownership import find_owner
+from wattkeeper.parts import Parts
 from wattkeeper.readings.store import ReadingsStore
 from wattkeeper.security.rights import Right, Role
 from wattkeeper.security.users import UserWanted

@@ -31,7 +31,7 @@ from wattkeeper.kernel.ownership import Owner
 from wattkeeper.readings.files.kinds import FileFormat, What
 
 if TYPE_CHECKING:
-    from wattkeeper.app import Parts
+    from wattkeeper.parts import Parts
     from wattkeeper.readings.files.importing import StagedFile
     from wattkeeper.registry.chosen import Wanted
     from wattkeeper.settings import Settings

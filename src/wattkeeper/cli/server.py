@@ -23,7 +23,8 @@ def serve(data_dir: DataDir = None, port: Port = None) -> None:
     settings = settings_of(data_dir=data_dir, port=port)
     configure_logs(settings)
 
-    from wattkeeper.app import Parts, Server
+    from wattkeeper.app import Server
+    from wattkeeper.parts import Parts
 
     parts = Parts.open(settings)
     try:

@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from wattkeeper.app import Parts
+    from wattkeeper.parts import Parts
     from wattkeeper.settings import Settings
 
 
 @contextmanager
 def opened(settings: "Settings") -> Iterator["Parts"]:
     """The parts of the folder; what is done meanwhile is done by the operating system's user."""
-    from wattkeeper.app import Parts
+    from wattkeeper.parts import Parts
     from wattkeeper.security.acting import acting
     from wattkeeper.security.values import local_administrator
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from wattkeeper.app import Parts
+from wattkeeper.parts import Parts
 from wattkeeper.readings.schemas import READING_SCHEMA, Appended
 from wattkeeper.registry.models import Meter
 from wattkeeper.registry.repository import Registry

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
-from wattkeeper.app import Parts
 from wattkeeper.demo.world import ZONE
 from wattkeeper.kernel.timerange import start_of_day
+from wattkeeper.parts import Parts
 from wattkeeper.registry.models import AccountKind, AreaKind, Link, Meter, MeteringPoint, PointKind, Site
 from wattkeeper.registry.repository import Registry
 from wattkeeper.registry.service import assign_account, exchange_meter, install_meter

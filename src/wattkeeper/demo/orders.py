@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 from typing import Final
 
-from wattkeeper.app import Parts
 from wattkeeper.collection.commands.kinds import CommandKind
 from wattkeeper.collection.commands.service import CommandService, Wanted
 from wattkeeper.collection.drivers import check_command
 from wattkeeper.demo.masterdata import PORTAL_CUSTOMER
 from wattkeeper.kernel.hub import Hub
+from wattkeeper.parts import Parts
 from wattkeeper.registry.repository import Registry
 from wattkeeper.security.acting import Actor, ActorKind, acting
 from wattkeeper.security.repository import SecurityRepository

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
-from wattkeeper.app import Parts
 from wattkeeper.demo.masterdata import PORTAL_CUSTOMER
+from wattkeeper.parts import Parts
 from wattkeeper.registry.repository import Registry
 from wattkeeper.security.repository import SecurityRepository
 from wattkeeper.security.rights import Role

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
-from wattkeeper.app import Parts, Server
+from wattkeeper.app import Server
 from wattkeeper.billing.service import BillingService
 from wattkeeper.demo.books import Books, Habit, MonthAtOnce
 from wattkeeper.demo.history import import_history, temporary_file
@@ -22,6 +22,7 @@ from wattkeeper.demo.people import register_people, sign_ins
 from wattkeeper.demo.world import ZONE, DemoFailed, Remembered, neighbourhood, write_history
 from wattkeeper.kernel.errors import WattkeeperError
 from wattkeeper.kernel.timerange import TimeRange
+from wattkeeper.parts import Parts
 from wattkeeper.readings.store import ReadingsStore
 from wattkeeper.registry.repository import Registry
 from wattkeeper.security.passwords import new_password

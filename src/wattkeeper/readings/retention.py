@@ -120,8 +120,11 @@ class Keeper:
 
 
 def month_of(text: str) -> date:
-    """A month written as 2026-03."""
+    """A month written as 2026-03, within those that instants of readings lie in (see `batches`)."""
     try:
-        return datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC).date()
+        month = datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC).date()
     except ValueError:
-        raise BadMonth(f"{text!r} is no month.", hint="Write it as 2026-03.") from None
+        month = date.min
+    if not date(1999, 12, 1) <= month <= date(2100, 1, 1):
+        raise BadMonth(f"{text!r} is no month of the years 2000 to 2099.", hint="Write it as 2026-03.")
+    return month

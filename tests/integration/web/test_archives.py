@@ -34,7 +34,9 @@ def test_a_month_is_written_listed_checked_and_brought_back(own_town, app):
     assert back == wanted | {"rows": 0}
     none = chief.post("/api/v1/archive/restore", json={"data": "exchanges", "month": "2020-01"})
     assert (none.status_code, none.json()["type"]) == (404, "urn:wattkeeper:problem:nothing-archived")
-    assert chief.post("/api/v1/archive", json={"data": "registers", "month": "2026-13"}).status_code == 422
+    for month in ("2026-13", "0040-04"):  # no month, and none that readings have
+        for path in ("/api/v1/archive", "/api/v1/archive/restore"):
+            assert chief.post(path, json={"data": "registers", "month": month}).status_code == 422
 
 
 def test_an_operator_has_no_say_over_the_archive(own_town, app):

@@ -29,7 +29,7 @@ CHECKS = [
     response_schema_conformance,
 ]
 QUICK, LONG = 20, 200
-QUICK_SECONDS = 60
+QUICK_SECONDS = 40
 """For asking; a loaded machine needs as long again to make up what to ask."""
 SHUT = {401, 403}
 """What who asks in vain is answered; an operation is asked until it has answered something else."""

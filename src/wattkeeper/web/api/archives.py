@@ -18,7 +18,7 @@ router = APIRouter(tags=["archive"], dependencies=[needs(Right.ARCHIVE_MANAGE)])
 ClassName = Literal[
     "registers", "instantaneous", "intervals", "superseded_readings", "superseded_intervals", "exchanges"
 ]
-Month = Annotated[str, Field(pattern=r"^\d{4}-(0[1-9]|1[0-2])$", examples=["2026-03"])]
+Month = Annotated[str, Field(pattern=r"^(1999-12|20\d\d-(0[1-9]|1[0-2])|2100-01)$", examples=["2026-03"])]
 
 
 class MonthWanted(BaseModel):
