@@ -11,10 +11,15 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import hypothesis
 import pg8000.dbapi
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+# How long an example takes says how busy the machine is; what must be quick is measured under `benchmarks/`.
+hypothesis.settings.register_profile("wattkeeper", deadline=None)
+hypothesis.settings.load_profile("wattkeeper")
 
 
 @pytest.fixture(scope="session")
