@@ -117,6 +117,8 @@ def _fits(first: Span, end: int, item: Span, limits: Limits, refused: Collection
         return False
     if item.start - end > limits.read_over or any(joined.holds(range_) for range_ in refused):
         return False
+    if item.start <= end:  # nothing is read over
+        return True
     return not any(
         range_.function == item.function and range_.start < item.start and end < range_.end
         for range_ in limits.forbidden
