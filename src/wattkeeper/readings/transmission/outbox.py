@@ -98,12 +98,6 @@ class Outbox:
         """The feed's mark: all that was recorded up to it has been appended here."""
         return self._fed.value
 
-    def feed_again_from(self, mark: int) -> None:
-        """Have the feed begin again at an earlier mark."""
-        with self._lock, _explained(self.folder):
-            if mark < self._fed.value:
-                self._fed.keep(mark)
-
     @property
     def waiting(self) -> Waiting:
         """What the platform has not acknowledged yet."""

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -255,6 +255,3 @@ def enough(rows: Integers, hit: Flags, groups: Integers, needed: Floats) -> Flag
     count = np.bincount(numbers, weights=hit, minlength=int(numbers[-1]) + 1)
     often: Flags = hit & (count[numbers] >= needed)
     return often
-
-
-RuleFunction = Callable[[Readings], Iterator[Found]]

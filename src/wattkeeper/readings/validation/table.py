@@ -70,11 +70,6 @@ class Readings:
         return np.cumsum(self.first) - 1
 
     @functools.cached_property
-    def run_head(self) -> Integers:
-        """The first row of the run of each row."""
-        return np.flatnonzero(self.first)[self.run]
-
-    @functools.cached_property
     def cell(self) -> Integers:
         """The number of the cell of each row."""
         return np.cumsum(self.first | (np.diff(self.day_start, prepend=-1) != 0)) - 1

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["IMPORT", "POINTS_MAX", "Curve", "Resolution", "load_curve"]
 
 POINTS_MAX: Final = 10_000
-SCALE: Final = 10_000
-"""Energies are kept with four decimals [kWh]."""
 HOUR_US: Final = 3_600_000_000
 IMPORT: Final = "active_energy_import"
 
