@@ -10,13 +10,7 @@ What they promise, whoever writes:
 - an account has at most one live bill for any instant, and a bill has no more lines than it says.
 """
 
-from collections.abc import Sequence
-from typing import Any
-
-from sqlalchemy import Connection, MetaData, Table, event
-
-from wattkeeper.kernel.append_only import append_only_statements
-from wattkeeper.kernel.database import Base
+from wattkeeper.kernel.append_only import append_only_statements, guarded
 
 APPEND_ONLY = ("bill", "bill_line", "ledger_account", "ledger_transaction", "posting", "payment")
 
@@ -74,11 +68,4 @@ def _postgresql_check(name: str, table: str, query: str, message: str) -> tuple[
     )
 
 
-@event.listens_for(Base.metadata, "after_create")
-def _create_guards(
-    _target: MetaData, connection: Connection, *, tables: Sequence[Table], **_options: Any
-) -> None:
-    if not any(table.name == "bill" for table in tables):
-        return
-    for statement in guard_statements(connection.dialect.name):
-        connection.exec_driver_sql(statement)
+guarded(APPEND_ONLY, guard_statements)

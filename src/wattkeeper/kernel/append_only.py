@@ -1,6 +1,28 @@
-"""Tables whose rows are never changed or removed: the database itself refuses it, whoever writes."""
+"""Tables whose rows are never changed or removed: the database itself refuses it, whoever writes.
 
-from collections.abc import Sequence
+Each room with such tables has a `schema.py` that says which, and gives its statements to `guarded`; a migration copies them.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, MetaData, Table, event
+
+from wattkeeper.kernel.database import Base
+
+
+def guarded(tables: Sequence[str], statements: Callable[[str], list[str]]) -> None:
+    """Let `Base.metadata.create_all` execute the statements of its dialect when it has made any of the tables."""
+    names = frozenset(tables)
+
+    def create_guards(
+        _target: MetaData, connection: Connection, *, tables: Sequence[Table], **_options: Any
+    ) -> None:
+        if any(table.name in names for table in tables):
+            for statement in statements(connection.dialect.name):
+                connection.exec_driver_sql(statement)
+
+    event.listen(Base.metadata, "after_create", create_guards)
 
 
 def append_only_statements(dialect_name: str, tables: Sequence[str], *, function: str) -> list[str]:
