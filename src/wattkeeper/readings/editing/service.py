@@ -21,6 +21,7 @@ from wattkeeper.readings.editing.repository import EditRepository
 from wattkeeper.readings.editing.values import (
     INTERVAL_EDIT_SCHEMA,
     READING_EDIT_SCHEMA,
+    VOID,
     WAITING,
     EditKind,
     EditState,
@@ -36,6 +37,7 @@ from wattkeeper.readings.schemas import (
     ReadingStatus,
 )
 from wattkeeper.readings.store import ReadingsStore
+from wattkeeper.readings.validation.exceptions import reopen
 from wattkeeper.registry.scope import EVERYTHING, Scope
 from wattkeeper.security.acting import SYSTEM, Person, current_person
 from wattkeeper.security.audit import record
@@ -244,6 +246,8 @@ class ReadingEditing:
                     hint="Take it back instead, or have a colleague look at it.",
                 )
             self._move(edits, edit, edit.state, outcomes[edit.state], person, now=now, note=note)
+            if outcomes[edit.state] in VOID:
+                reopen(session, edit_id, now)
             action = f"edit.{act}" if edit.state is EditState.PROPOSED else f"edit.undo_{act}"
             said = {"note": note.strip()} if note.strip() else None
             record(session, action, now=now, subject=("reading_edit", edit_id), after=said)

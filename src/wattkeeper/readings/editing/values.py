@@ -44,6 +44,8 @@ WAITING: Final = (EditState.PROPOSED, EditState.UNDO_PROPOSED)
 """A second person has to look at it."""
 IN_FORCE: Final = (EditState.APPLIED, EditState.UNDO_PROPOSED, EditState.UNDO_APPROVED)
 """Its values are those of the store."""
+VOID: Final = (EditState.REFUSED, EditState.WITHDRAWN, EditState.UNDO_APPROVED, EditState.UNDONE)
+"""It came to nothing, or is taken back."""
 
 READING_EDIT_SCHEMA: Final = pa.schema(
     [("meter_id", pa.int64()), ("quantity", pa.string()), ("read_at", INSTANT), ("value", ENERGY)]

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TypeVar
 
+from sqlalchemy.orm import Session
+
 from wattkeeper.kernel.database import Database
 from wattkeeper.readings.validation.errors import AlreadyDecided, FindingNotFound
 from wattkeeper.readings.validation.models import FindingState
@@ -15,6 +17,22 @@ from wattkeeper.security.acting import current_actor
 from wattkeeper.security.audit import record
 
 T = TypeVar("T")
+
+
+def reopen(session: Session, edit_id: int, now: datetime) -> None:
+    """An edit came to nothing, or is taken back: what it answered is to be decided again."""
+    for finding in FindingRepository(session).answered_by(edit_id):
+        before = finding.state
+        finding.state, finding.updated_at = FindingState.OPEN, now
+        finding.decided_at = finding.decided_by = finding.note = finding.edit_id = None
+        record(
+            session,
+            "finding.reopen",
+            now=now,
+            subject=("finding", finding.id),
+            before={"state": before, "edit_id": edit_id},
+            after={"state": FindingState.OPEN},
+        )
 
 
 class ExceptionQueue:
@@ -62,24 +80,6 @@ class ExceptionQueue:
     ) -> FindingView:
         """A person entered what is right. Raises FindingNotFound or AlreadyDecided."""
         return self._decide(finding_id, FindingState.EDITED, note, now, edit_id=edit_id, scope=scope)
-
-    def reopen(self, edit_id: int, now: datetime) -> int:
-        """An edit came to nothing, or was undone: what it answered is open again. Returns how many findings that were."""
-        with self._database.write() as session:
-            findings = FindingRepository(session).answered_by(edit_id)
-            for finding in findings:
-                before = finding.state
-                finding.state, finding.updated_at = FindingState.OPEN, now
-                finding.decided_at = finding.decided_by = finding.note = finding.edit_id = None
-                record(
-                    session,
-                    "finding.reopen",
-                    now=now,
-                    subject=("finding", finding.id),
-                    before={"state": before, "edit_id": edit_id},
-                    after={"state": FindingState.OPEN},
-                )
-            return len(findings)
 
     def _decide(
         self,

@@ -24,7 +24,6 @@ from wattkeeper.web.api import edit_schemas as shapes
 from wattkeeper.web.api.schemas import Page
 from wattkeeper.web.pages import services_of
 from wattkeeper.web.problems import documented
-from wattkeeper.web.queries.edits import open_again
 from wattkeeper.web.services import Services
 
 router = APIRouter(tags=["edits"])
@@ -124,9 +123,7 @@ def approve_edit(request: Request, edit_id: Id, said: command_schemas.DecisionWa
     in_person(request)
     services = services_of(request)
     now = services.clock()
-    edit = services.editing.approve(edit_id, now=now, note=said.note, scope=services.scope)
-    open_again(services, edit)
-    return _item(edit)
+    return _item(services.editing.approve(edit_id, now=now, note=said.note, scope=services.scope))
 
 
 @router.post(
@@ -140,9 +137,7 @@ def refuse_edit(request: Request, edit_id: Id, said: shapes.RefusalWanted) -> sh
     in_person(request)
     services = services_of(request)
     now = services.clock()
-    edit = services.editing.refuse(edit_id, now=now, note=said.reason, scope=services.scope)
-    open_again(services, edit)
-    return _item(edit)
+    return _item(services.editing.refuse(edit_id, now=now, note=said.reason, scope=services.scope))
 
 
 @router.post(
@@ -155,9 +150,7 @@ def withdraw_edit(request: Request, edit_id: Id, said: command_schemas.DecisionW
     """Take back an edit, or the wish to undo one, that nobody has decided yet."""
     services = services_of(request)
     now = services.clock()
-    edit = services.editing.withdraw(edit_id, now=now, note=said.note, scope=services.scope)
-    open_again(services, edit)
-    return _item(edit)
+    return _item(services.editing.withdraw(edit_id, now=now, note=said.note, scope=services.scope))
 
 
 @router.post(

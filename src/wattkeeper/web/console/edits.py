@@ -25,7 +25,6 @@ from wattkeeper.web.queries.edits import (
     EditLine,
     diff_lines,
     edit_lines,
-    open_again,
 )
 from wattkeeper.web.queries.states import N_
 
@@ -178,10 +177,9 @@ def approve(request: Request, edit_id: Id, note: Note = "") -> Response:
     in_person(request)
     services = services_of(request)
     try:
-        edit = services.editing.approve(edit_id, now=services.clock(), note=note, scope=services.scope)
+        services.editing.approve(edit_id, now=services.clock(), note=note, scope=services.scope)
     except WattkeeperError as error:
         return _refused(request, edit_id, error)
-    open_again(services, edit)
     return RedirectResponse(f"/edits/{edit_id}", status_code=303)
 
 
@@ -191,10 +189,9 @@ def refuse(request: Request, edit_id: Id, note: Note = "") -> Response:
     in_person(request)
     services = services_of(request)
     try:
-        edit = services.editing.refuse(edit_id, now=services.clock(), note=note, scope=services.scope)
+        services.editing.refuse(edit_id, now=services.clock(), note=note, scope=services.scope)
     except WattkeeperError as error:
         return _refused(request, edit_id, error)
-    open_again(services, edit)
     return RedirectResponse(f"/edits/{edit_id}", status_code=303)
 
 
@@ -203,10 +200,9 @@ def withdraw(request: Request, edit_id: Id, note: Note = "") -> Response:
     """Take back what one has proposed oneself and nobody has decided."""
     services = services_of(request)
     try:
-        edit = services.editing.withdraw(edit_id, now=services.clock(), note=note, scope=services.scope)
+        services.editing.withdraw(edit_id, now=services.clock(), note=note, scope=services.scope)
     except WattkeeperError as error:
         return _refused(request, edit_id, error)
-    open_again(services, edit)
     return RedirectResponse(f"/edits/{edit_id}", status_code=303)
 
 

@@ -32,18 +32,10 @@ STATES: Final[Mapping[EditState, tuple[Level, str]]] = {
     EditState.UNDO_APPROVED: ("warn", N_("being undone")),
     EditState.UNDONE: ("idle", N_("undone")),
 }
-VOID: Final = (EditState.REFUSED, EditState.WITHDRAWN, EditState.UNDO_APPROVED, EditState.UNDONE)
-"""It came to nothing, or is taken back."""
 LONGEST_FORM: Final = timedelta(days=2)
 _PEERS: Final = 50
 MOST_IN_FORM: Final = 200
 """Values that one form takes: two days of quarter hours, of which one may have 25 hours, and some."""
-
-
-def open_again(services: Services, edit: EditView) -> None:
-    """The exceptions that an edit had answered are to be decided again once it counts no more."""
-    if edit.state in VOID:
-        services.exceptions.reopen(edit.id, services.clock())
 
 
 @dataclass(frozen=True, slots=True)
