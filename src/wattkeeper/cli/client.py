@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wattkeeper.cli.options import settings_of
 from wattkeeper.kernel.errors import WattkeeperError
 from wattkeeper.kernel.ownership import Owner, find_owner
 
@@ -22,6 +24,19 @@ class ServerRefused(WattkeeperError):
 
 class ServerSilent(WattkeeperError):
     """A process owns the data folder but does not answer."""
+
+
+class NoServer(WattkeeperError):
+    """The command asks a running server, and none runs."""
+
+
+def needed_server(data_dir: Path | None, *, without: str, hint: str) -> Owner:
+    """The server that owns the data folder. Raises NoServer with the sentence ``without``, which may name {folder}."""
+    settings = settings_of(data_dir=data_dir)
+    owner = running_server(settings)
+    if owner is None:
+        raise NoServer(without.format(folder=settings.data_dir), hint=hint)
+    return owner
 
 
 def running_server(settings: "Settings") -> Owner | None:

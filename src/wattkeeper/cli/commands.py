@@ -8,10 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from wattkeeper.cli.client import ask as ask_server
-from wattkeeper.cli.client import running_server
-from wattkeeper.cli.options import DataDir, JsonFlag, settings_of
+from wattkeeper.cli.client import needed_server
+from wattkeeper.cli.options import DataDir, JsonFlag
 from wattkeeper.cli.output import console, print_json, print_table
-from wattkeeper.kernel.errors import WattkeeperError
 from wattkeeper.kernel.ownership import Owner
 
 PAGE = 500
@@ -19,10 +18,6 @@ command = typer.Typer(
     no_args_is_help=True, help="Commands to meters: list, show, ask, withdraw. Approving is for the console."
 )
 Number = Annotated[int, typer.Argument(help="The number of what was asked, as `list` shows it.", min=1)]
-
-
-class NoServer(WattkeeperError):
-    """Nothing reads meters from this data folder."""
 
 
 @command.command("list")
@@ -114,16 +109,13 @@ def withdraw(
         _say(batch)
 
 
-def _server(data_dir: Any) -> Owner:
+def _server(data_dir: DataDir) -> Owner:
     """The server of the data folder: only what reads meters can tell them anything."""
-    settings = settings_of(data_dir=data_dir)
-    owner = running_server(settings)
-    if owner is None:
-        raise NoServer(
-            f"No server reads the meters of {settings.data_dir}.",
-            hint="Start it: wattkeeper serve. Meters are told by the server that reads them.",
-        )
-    return owner
+    return needed_server(
+        data_dir,
+        without="No server reads the meters of {folder}.",
+        hint="Start it: wattkeeper serve. Meters are told by the server that reads them.",
+    )
 
 
 def _results(server: Owner, number: int) -> list[dict[str, Any]]:

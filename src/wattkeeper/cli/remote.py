@@ -5,19 +5,14 @@ from typing import Any
 
 import typer
 
-from wattkeeper.cli.client import ask, running_server
-from wattkeeper.cli.options import DataDir, JsonFlag, settings_of
+from wattkeeper.cli.client import ask, needed_server
+from wattkeeper.cli.options import DataDir, JsonFlag
 from wattkeeper.cli.output import console, print_json, print_table
-from wattkeeper.kernel.errors import WattkeeperError
 from wattkeeper.kernel.ownership import Owner
 
 _SHOWN = 20
 """Unknown meters that are listed; all are in the output of --json."""
 TROUBLE = 1
-
-
-class NoServer(WattkeeperError):
-    """The command asks a running server, and none runs."""
 
 
 def outbox(data_dir: DataDir = None, json: JsonFlag = False) -> None:
@@ -48,14 +43,11 @@ def collectors(data_dir: DataDir = None, json: JsonFlag = False) -> None:
 
 
 def _server(data_dir: DataDir) -> Owner:
-    settings = settings_of(data_dir=data_dir)
-    owner = running_server(settings)
-    if owner is None:
-        raise NoServer(
-            f"No server runs on {settings.data_dir}, so nothing is sent or taken.",
-            hint="Start one: wattkeeper serve.",
-        )
-    return owner
+    return needed_server(
+        data_dir,
+        without="No server runs on {folder}, so nothing is sent or taken.",
+        hint="Start one: wattkeeper serve.",
+    )
 
 
 def _show_outbox(found: dict[str, Any]) -> None:
