@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 
 import pyarrow as pa
-from sqlalchemy import ColumnElement, exists, insert, select, true, update
+from sqlalchemy import ColumnElement, exists, func, insert, select, true, update
 from sqlalchemy.orm import Session
 
 from wattkeeper.kernel.database import in_parts
@@ -97,6 +97,11 @@ class EditRepository:
             wanted = wanted.where(ReadingEdit.id < after)
         rows = self._session.scalars(wanted.order_by(ReadingEdit.id.desc()).limit(limit + 1))
         return [_view(row) for row in rows]
+
+    def count(self, states: Collection[EditState], *, most: int) -> int:
+        """How many edits are in these states, counted no further than ``most``."""
+        some = select(ReadingEdit.id).where(self._within(), ReadingEdit.state.in_(states)).limit(most)
+        return self._session.scalar(select(func.count()).select_from(some.subquery())) or 0
 
     def by_id(self, edit_ids: Collection[int]) -> dict[int, EditView]:
         """The edits of these ids, whatever else they change: who may see a value may see how it came."""

@@ -188,6 +188,11 @@ class ReadingEditing:
                 states=states, meter_id=meter_id, point_id=point_id, after=after, limit=limit
             )
 
+    def waiting(self, *, most: int, scope: Scope = EVERYTHING) -> int:
+        """How many edits wait for a second person, counted no further than ``most``."""
+        with self._database.read() as session:
+            return EditRepository(session, scope).count(WAITING, most=most)
+
     # -- inside -----------------------------------------------------------------------------------------------------
 
     def _propose(

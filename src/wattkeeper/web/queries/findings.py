@@ -9,7 +9,6 @@ from typing import Any, Final
 from wattkeeper.kernel.severity import Severity
 from wattkeeper.kernel.timerange import TimeRange
 from wattkeeper.monitoring.words import severity_of
-from wattkeeper.readings.editing.values import WAITING
 from wattkeeper.readings.quantities import QUANTITIES
 from wattkeeper.readings.validation.models import FindingState
 from wattkeeper.readings.validation.rules import RULES, Rule
@@ -290,7 +289,7 @@ def exceptions_badge(services: Services) -> Badge:
     return Badge(counts.total, LEVELS[worst])
 
 
-EDITS_COUNTED: Final = 99
+EDITS_COUNTED: Final = 100
 
 
 def edits_badge(services: Services) -> Badge:
@@ -300,7 +299,7 @@ def edits_badge(services: Services) -> Badge:
 
 def edits_waiting(services: Services) -> int:
     """How many edits wait for a second person, up to a hundred."""
-    return len(services.editing.edits(scope=services.scope, states=WAITING, limit=EDITS_COUNTED))
+    return services.editing.waiting(most=EDITS_COUNTED, scope=services.scope)
 
 
 def data_tasks(services: Services, say: Language, principal: Principal) -> list[Task]:
